@@ -1,0 +1,138 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// router sends each row where its mark says: rows that are there go on to the staging table, the keys of those
+// that are gone are kept, to be staged behind them. Each Write is one row.
+type router struct {
+	to        io.Writer
+	keyFields int
+	gone      bytes.Buffer
+	goneRows  int64
+	bytes     int64
+	keys      *[]string // of the rows that are there, in order; nil unless somebody wants to know
+}
+
+func (r *router) Write(row []byte) (int, error) {
+	r.bytes += int64(len(row))
+	if len(row) < len(change.MarkPresent) {
+		return 0, fmt.Errorf("a row without a mark: %q", row)
+	}
+	mark, fields := row[:len(change.MarkPresent)], row[len(change.MarkPresent):]
+	if string(mark) == change.MarkGone {
+		r.gone.Write(r.key(fields))
+		r.gone.WriteByte('\n')
+		r.goneRows++
+		return len(row), nil
+	}
+	if r.keys != nil {
+		*r.keys = append(*r.keys, string(r.key(fields)))
+	}
+	if _, err := r.to.Write(fields); err != nil {
+		return 0, err
+	}
+	return len(row), nil
+}
+
+// key cuts the key's fields off: a tab or newline within a value is escaped in the text format of COPY.
+func (r *router) key(fields []byte) []byte {
+	end := 0
+	for range r.keyFields {
+		n := bytes.IndexAny(fields[end:], "\t\n")
+		if n < 0 {
+			return fields
+		}
+		end += n + 1
+	}
+	return fields[:end-1]
+}
+
+// merge stages the rows and merges them into the table: first what is gone is deleted, then what is there is upserted. Within a
+// piece rows may stand in the way that a later piece moves (a unique value that changed hands); those are evicted.
+func (w *Writer) merge(ctx context.Context, t *Table, rows change.CopyFunc, piece bool, stats *Stats) error {
+	route := &router{keyFields: t.keyFields}
+	if w.careful[t.Number] {
+		route.keys = &[]string{}
+	}
+	var present int64
+	err := pg.Pipe(ctx, func(ctx context.Context, to io.Writer) error {
+		route.to = to
+		return rows(ctx, route)
+	}, func(ctx context.Context, r io.Reader) (err error) {
+		if err := w.stage(ctx, t); err != nil {
+			return err
+		}
+		present, err = w.conn.CopyIn(ctx, t.copyRows, r)
+		return err
+	})
+	if err != nil {
+		return rowError(t, err, route.keys)
+	}
+	stats.Bytes += route.bytes
+	if route.goneRows > 0 {
+		if err := w.stage(ctx, t); err != nil {
+			return err
+		}
+		if _, err := w.conn.CopyIn(ctx, t.copyGone, &route.gone); err != nil {
+			return err
+		}
+		if err := w.exec(ctx, t.remove, stats); err != nil {
+			return err
+		}
+	}
+	if present == 0 {
+		return nil
+	}
+	return w.write(ctx, t, piece, stats)
+}
+
+// write merges the staged rows.
+func (w *Writer) write(ctx context.Context, t *Table, piece bool, stats *Stats) error {
+	sql := t.upsert
+	if sql == "" || w.replaced[t.Number] {
+		if _, err := w.conn.Exec(ctx, t.remove2); err != nil {
+			return err
+		}
+		if piece {
+			if err := w.evict(ctx, t); err != nil {
+				return err
+			}
+		}
+		sql = t.insert
+	}
+	if !w.careful[t.Number] {
+		return w.exec(ctx, sql, stats)
+	}
+	if err := w.conn.Run(ctx, "SAVEPOINT merging"); err != nil {
+		return err
+	}
+	err := w.exec(ctx, sql, stats)
+	if !pg.Rejected(err) {
+		return err
+	}
+	return w.locate(ctx, t, err)
+}
+
+// Soften chooses how a table is to be written to after an error: a unique key in transit asks for rows to be deleted and
+// inserted, anything else for a second look that finds the row at fault. It says whether there is anything left to try.
+func (w *Writer) Soften(number int, err error) bool {
+	state := pg.State(err)
+	if (state == pg.UniqueViolation || state == pg.ExclusionViolation) && !w.replaced[number] {
+		w.replaced[number] = true
+		return true
+	}
+	if w.careful[number] {
+		delete(w.careful, number)
+		return false
+	}
+	w.careful[number] = true
+	return true
+}

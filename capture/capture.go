@@ -1,0 +1,134 @@
+// Package capture is the source's side of a stream: the triggers that record which rows changed, the delta segments they
+// record them in, and reading and purging those.
+//
+// A delta says that a key changed, not to what: a batch reads the row as its snapshot shows it. A delta is unapplied
+// when its row is visible and its txid is not visible in the table's position; that is the only notion of order there is.
+//
+// The package must not know who applies the changes. What it does on the source is bounded: locks on the users' tables
+// are waited for with a limit, its own tables are emptied only under NOWAIT, nothing is ever deleted row by row.
+package capture
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// ErrMissing means that the source has no capture of the stream.
+var ErrMissing = errors.New("the source has no capture of this stream")
+
+// Capture is one stream's capture on its source.
+type Capture struct {
+	script script
+}
+
+// New returns the capture of a stream, installed or not.
+func New(stream string) *Capture { return &Capture{script: newScript(stream)} }
+
+// Table is a table whose changes are captured.
+type Table struct {
+	Number    int
+	Name      catalog.Name
+	OID       uint32
+	Key       []string // empty: whole images are recorded
+	Signature []string // its columns when the triggers were made
+	Purged    change.Snapshot
+}
+
+// Captured is the source's table as its triggers know it: with the key that they record, whatever unique indexes
+// have been made or dropped since, and without the columns named in skip.
+func (t Table) Captured(now *catalog.Table, skip ...string) *catalog.Table {
+	captured := *now
+	captured.Key = nil
+	if len(t.Key) > 0 {
+		captured.Key = now.UniqueOn(t.Key)
+	}
+	captured.Columns = slices.Clone(now.Columns)
+	for i := range captured.Columns {
+		c := &captured.Columns[i]
+		c.Generated = c.Generated || slices.Contains(skip, c.Name)
+	}
+	return &captured
+}
+
+// ID returns the identity of the source as this stream knows it. ErrMissing if nothing is installed.
+func (c *Capture) ID(ctx context.Context, conn *pg.Conn) (id string, err error) {
+	var there bool
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'stream')",
+		c.script.stream).Scan(&there)
+	if err != nil {
+		return "", err
+	}
+	if !there {
+		return "", ErrMissing
+	}
+	var version int
+	err = conn.QueryRow(ctx, c.script.sql("SELECT version, id FROM {{schema}}.stream")).Scan(&version, &id)
+	if err == nil && version != state.Version {
+		return "", fmt.Errorf("the capture on the source has layout version %d and this pgibex works with %d; use the version of pgibex that installed it", version, state.Version)
+	}
+	return id, err
+}
+
+// InstallStream creates what all tables share, and returns the identity given to the source.
+func (c *Capture) InstallStream(ctx context.Context, conn *pg.Conn) (id string, err error) {
+	id = rand.Text()
+	err = conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := conn.Run(ctx, c.script.install()); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, c.script.sql("INSERT INTO {{schema}}.stream (version, id) VALUES ($1, $2)"), state.Version, id)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("create the stream's objects on the source: %w", err)
+	}
+	return id, nil
+}
+
+// Tables reads which tables are captured, by number. None if nothing is installed.
+func (c *Capture) Tables(ctx context.Context, conn *pg.Conn) ([]Table, error) {
+	if _, err := c.ID(ctx, conn); err != nil {
+		if errors.Is(err, ErrMissing) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, c.script.sql("SELECT number, schema_name, table_name, relid, key_columns, columns, purged FROM {{schema}}.captured ORDER BY number"))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var tables []Table
+	for rows.Next() {
+		var t Table
+		var purged string
+		if err := rows.Scan(&t.Number, &t.Name.Schema, &t.Name.Relation, &t.OID, &t.Key, &t.Signature, &purged); err != nil {
+			return nil, err
+		}
+		if t.Purged, err = change.ParseSnapshot(purged); err != nil {
+			return nil, err
+		}
+		tables = append(tables, t)
+	}
+	return tables, rows.Err()
+}
+
+// Now returns the source's snapshot and clock: everything committed before the call is seen by it.
+func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (change.Position, error) {
+	var at change.Position
+	var text string
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.txid_current_snapshot()::text, pg_catalog.clock_timestamp()").Scan(&text, &at.Clock)
+	if err != nil {
+		return at, err
+	}
+	at.Snapshot, err = change.ParseSnapshot(text)
+	return at, err
+}

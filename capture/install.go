@@ -1,0 +1,201 @@
+package capture
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+//go:embed sql/blockers.sql
+var blockersSQL string
+
+// Locker takes the locks on the users' tables that cannot be avoided. Whoever waits for one makes the application
+// queue up behind, so no wait is longer than Wait; between two waits the application gets its turn.
+type Locker struct {
+	Wait    time.Duration
+	Blocked func(table catalog.Name, by []string) // told after each wait in vain
+}
+
+// Plan is the SQL that Install would run for a table, with the number it would probably get.
+func (c *Capture) Plan(number int, t *catalog.Table) string {
+	return c.script.objects(number, t) + c.script.triggers(number, t)
+}
+
+// PlanStream is the SQL that InstallStream would run.
+func (c *Capture) PlanStream() string { return c.script.install() }
+
+// Install makes the triggers of one table, in one transaction that holds its lock for as long as creating
+// four triggers takes, and returns the table's number.
+func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, locker Locker) (number int, err error) {
+	err = c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func() error) error {
+		err := conn.QueryRow(ctx, c.script.sql(`INSERT INTO {{schema}}.captured (relid, schema_name, table_name, key_columns, columns)
+			VALUES ($1, $2, $3, $4, $5) RETURNING number`),
+			t.OID, t.Schema, t.Relation, append([]string{}, t.KeyNames()...), signature(t)).Scan(&number)
+		if err != nil {
+			return err
+		}
+		if err := conn.Run(ctx, c.script.objects(number, t)); err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, c.script.sql("INSERT INTO {{schema}}.segment VALUES ($1, 1, true), ($1, 2, false)"), number)
+		if err != nil {
+			return err
+		}
+		if err := lock(); err != nil {
+			return err
+		}
+		if err := c.unchanged(ctx, conn, t); err != nil {
+			return err
+		}
+		return conn.Run(ctx, c.script.triggers(number, t))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("install capture on %s: %w", t.Name, err)
+	}
+	return number, nil
+}
+
+// ErrChanged means that a table was altered between looking at it and locking it.
+var ErrChanged = errors.New("the table was altered meanwhile; look at it again")
+
+// unchanged makes sure, once the table is locked, that the triggers fit it.
+func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table) error {
+	var now []string
+	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT attnum || ' "' || replace(attname, '"', '""') || '" ' || pg_catalog.format_type(atttypid, atttypmod)
+		FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum)`, t.OID).Scan(&now)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now, signature(t)) {
+		return ErrChanged
+	}
+	return nil
+}
+
+// Uninstall removes the triggers and every other object of one table.
+func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker Locker) error {
+	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func() error) error {
+		// The name may have changed since; the triggers went along with the table.
+		var name catalog.Name
+		err := conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.oid = $1 AND c.relkind = 'r'`, t.OID).Scan(&name.Schema, &name.Relation)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows): // dropped, and its triggers with it
+		case err != nil:
+			return err
+		default:
+			if err := lock(); err != nil {
+				return err
+			}
+			if err := conn.Run(ctx, c.script.dropTriggers(name)); err != nil {
+				return err
+			}
+		}
+		return c.dropObjects(ctx, conn, t.Number)
+	})
+	if err != nil {
+		return fmt.Errorf("remove capture from %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func (c *Capture) dropObjects(ctx context.Context, conn *pg.Conn, number int) error {
+	var drops []string
+	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT 'DROP FUNCTION ' || p.oid::pg_catalog.regprocedure
+			  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+			 WHERE n.nspname = $1 AND p.proname = 'capture_' || $2)
+		|| ARRAY(SELECT 'DROP TABLE ' || c.oid::pg_catalog.regclass
+			  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')
+		|| ARRAY(SELECT 'DROP TYPE ' || t.oid::pg_catalog.regtype
+			  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+			 WHERE n.nspname = $1 AND t.typname = 'image_' || $2)`, c.script.stream, fmt.Sprint(number)).Scan(&drops)
+	if err != nil {
+		return err
+	}
+	drops = append(drops,
+		c.script.sql(fmt.Sprintf("DELETE FROM {{schema}}.truncation WHERE number = %d", number)),
+		c.script.sql(fmt.Sprintf("DELETE FROM {{schema}}.captured WHERE number = %d", number)))
+	return conn.Run(ctx, strings.Join(drops, ";\n"))
+}
+
+// UninstallStream removes what all tables shared, when the last of them is gone.
+func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
+	if err := conn.Run(ctx, c.script.sql("DROP SCHEMA IF EXISTS {{schema}} CASCADE")); err != nil {
+		return fmt.Errorf("remove the stream's objects from the source: %w", err)
+	}
+	return nil
+}
+
+// locked runs a transaction that calls lock when it needs the table, again and again until the lock was had in time.
+func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, oid uint32, locker Locker, work func(ctx context.Context, lock func() error) error) error {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(locker.Wait/2), backoff.WithMaxInterval(10*locker.Wait), backoff.WithMaxElapsedTime(0))
+	return backoff.Retry(func() error {
+		inVain := false
+		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			return work(ctx, func() error {
+				err := lockTable(ctx, conn, name, locker.Wait)
+				inVain = pg.State(err) == pg.QueryCanceled
+				return err
+			})
+		})
+		if err == nil {
+			return nil
+		}
+		if !inVain || ctx.Err() != nil {
+			return backoff.Permanent(err)
+		}
+		by, blockersErr := blockers(ctx, conn, oid)
+		if blockersErr != nil {
+			return backoff.Permanent(blockersErr)
+		}
+		locker.Blocked(name, by)
+		return err
+	}, backoff.WithContext(wait, ctx))
+}
+
+// lockTable asks for the lock that creating or dropping a trigger needs in 9.2, which has no lock_timeout.
+func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, wait time.Duration) error {
+	if err := conn.Run(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", wait.Milliseconds())); err != nil {
+		return err
+	}
+	if err := conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	return conn.Run(ctx, "SET LOCAL statement_timeout = 0")
+}
+
+// blockers says who holds a lock on the table.
+func blockers(ctx context.Context, conn *pg.Conn, oid uint32) ([]string, error) {
+	rows, err := conn.Query(ctx, blockersSQL, oid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var by []string
+	for rows.Next() {
+		var pid int
+		var user, application, gid, mode, activity, query string
+		var seconds float64
+		if err := rows.Scan(&pid, &user, &application, &gid, &seconds, &mode, &activity, &query); err != nil {
+			return nil, err
+		}
+		since := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+		if gid != "" {
+			by = append(by, fmt.Sprintf("prepared transaction %q of %s, for %s, with %s", gid, user, since, mode))
+			continue
+		}
+		by = append(by, fmt.Sprintf("pid %d of %s (%s), %s, in a transaction for %s, with %s: %s", pid, user, application, activity, since, mode, query))
+	}
+	return by, rows.Err()
+}

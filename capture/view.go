@@ -1,0 +1,230 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// View is one snapshot of the source, in which a batch is read: a REPEATABLE READ transaction that writes nothing and
+// so takes no transaction id. It is to be closed soon: while it is open the source can vacuum nothing newer.
+type View struct {
+	Position  change.Position
+	conn      *pg.Conn
+	script    script
+	truncated map[int][]uint64 // txids, by table
+	reads     []readMark
+}
+
+// readMark remembers what a segment looked like when the view was opened, to be marked as read when the batch is committed.
+type readMark struct {
+	segment *segment
+	changes int
+}
+
+// beginRead pins the plan: a nested loop over the keys, each looked up in the index. The planner knows nothing of a
+// segment and must never scan the whole table instead. Sorting makes the keys distinct, and the look-ups, here and on
+// the target, go through the index in order.
+const beginRead = pg.BeginSnapshot + `;
+	SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+	SET LOCAL enable_hashagg = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off`
+
+// Open takes a snapshot and measures the segments of the logs.
+func (c *Capture) Open(ctx context.Context, conn *pg.Conn, logs map[int]*Log) (*View, error) {
+	v := &View{conn: conn, script: c.script, truncated: map[int][]uint64{}}
+	err := conn.Run(ctx, beginRead)
+	if err == nil {
+		v.Position, err = c.Now(ctx, conn)
+	}
+	if err == nil {
+		err = measure(ctx, conn, logs)
+	}
+	if err == nil {
+		err = v.readTruncations(ctx)
+	}
+	if err != nil {
+		v.Close(ctx)
+		return nil, fmt.Errorf("open a snapshot of the source: %w", err)
+	}
+	return v, nil
+}
+
+// measure asks for the sizes of all segments at once: 30 ms for 4,000 of them.
+func measure(ctx context.Context, conn *pg.Conn, logs map[int]*Log) error {
+	byOID := map[uint32]*segment{}
+	oids := []uint32{}
+	for _, l := range logs {
+		for _, s := range l.segments {
+			byOID[s.oid] = s
+			oids = append(oids, s.oid)
+			s.size = 0
+		}
+	}
+	rows, err := conn.Query(ctx, `SELECT o, size FROM (SELECT o, pg_catalog.pg_relation_size(o) AS size FROM pg_catalog.unnest($1::oid[]) o OFFSET 0) s WHERE size > 0`, oids)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var oid uint32
+		var size int64
+		if err := rows.Scan(&oid, &size); err != nil {
+			return err
+		}
+		byOID[oid].size = size
+	}
+	return rows.Err()
+}
+
+func (v *View) readTruncations(ctx context.Context) error {
+	rows, err := v.conn.Query(ctx, v.script.sql("SELECT number, txid FROM {{schema}}.truncation"))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var number int
+		var txid int64
+		if err := rows.Scan(&number, &txid); err != nil {
+			return err
+		}
+		v.truncated[number] = append(v.truncated[number], uint64(txid))
+	}
+	return rows.Err()
+}
+
+// Close ends the snapshot.
+func (v *View) Close(ctx context.Context) { v.conn.Rollback(ctx) }
+
+// Truncated says whether the table was truncated since the position.
+func (v *View) Truncated(l *Log, since change.Snapshot) bool {
+	return slices.ContainsFunc(v.truncated[l.Number], func(txid uint64) bool { return !since.Sees(txid) })
+}
+
+// Part is what changed in the table since the position, to be read while the view is open. ok is false when there is nothing
+// to read.
+func (v *View) Part(l *Log, since change.Snapshot) (part change.Part, ok bool) {
+	part = change.Part{Table: l.Number, Truncated: v.Truncated(l, since)}
+	var from []string
+	for _, s := range sortedSegments(l.segments) {
+		if s.pending() {
+			from = append(from, v.script.delta(l.Number, s.number))
+			v.reads = append(v.reads, readMark{s, s.changes})
+		}
+	}
+	if len(from) == 0 && !part.Truncated {
+		return part, false
+	}
+	condition := unapplied(since)
+	switch {
+	case l.Table.Key == nil && part.Truncated:
+		part.Whole = v.copyOut(wholeSQL(l.Table))
+	case l.Table.Key == nil:
+		part.Inserted = v.copyOut(imagesSQL(l.Table, from, condition, 1))
+		part.Deleted = v.copyOut(imagesSQL(l.Table, from, condition, -1))
+	default:
+		part.Rows = v.copyOut(rowsSQL(l.Table, from, condition))
+	}
+	return part, true
+}
+
+// Read marks what the view's parts have read as read; to be called when they are committed on the target.
+func (v *View) Read() {
+	for _, r := range v.reads {
+		r.segment.read = r.changes
+	}
+}
+
+func (v *View) copyOut(query string) change.CopyFunc {
+	return func(ctx context.Context, w io.Writer) error {
+		return v.conn.CopyOut(ctx, "COPY ("+query+") TO STDOUT", w)
+	}
+}
+
+// ForgetTruncations removes the marks of truncations that the applied position sees.
+func (c *Capture) ForgetTruncations(ctx context.Context, conn *pg.Conn, v *View, l *Log, applied change.Snapshot) error {
+	var done []int64
+	for _, txid := range v.truncated[l.Number] {
+		if applied.Sees(txid) {
+			done = append(done, int64(txid))
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := c.setPurged(ctx, conn, l.Number, applied); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, c.script.sql("DELETE FROM {{schema}}.truncation WHERE number = $1 AND txid = ANY ($2)"), l.Number, done)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget truncations of %s: %w", l.Table.Name, err)
+	}
+	return nil
+}
+
+// rowsSQL reads each changed key once, and the row that it has now. The key is taken from the row where there is one: keys
+// may be equal and yet differ (citext, numeric).
+func rowsSQL(t *catalog.Table, from []string, condition string) string {
+	names := make([]string, len(t.Key.Columns))
+	fields := []string{""}
+	var on []string
+	for i, c := range t.KeyColumns() {
+		names[i] = fmt.Sprintf("k%d", i+1)
+		column := "t." + pg.Ident(c.Name)
+		fields = append(fields, fmt.Sprintf("coalesce(%s, d.%s)", column, names[i]))
+		on = append(on, fmt.Sprintf("%s %s d.%s", column, t.Key.Equal[i], names[i]))
+		fields[0] = column + " IS NOT NULL"
+	}
+	for _, c := range NotKey(t) {
+		fields = append(fields, "t."+pg.Ident(c.Name))
+	}
+	deltas := make([]string, len(from))
+	for i, segment := range from {
+		deltas[i] = fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(names, ", "), segment, condition)
+	}
+	return fmt.Sprintf("SELECT %s FROM (SELECT DISTINCT %s FROM (%s) a) d LEFT JOIN ONLY %s t ON %s",
+		strings.Join(fields, ", "), strings.Join(names, ", "), strings.Join(deltas, " UNION ALL "), t.SQL(), strings.Join(on, " AND "))
+}
+
+// NotKey are the columns with data of their own that are not part of the key.
+func NotKey(t *catalog.Table) []catalog.Column {
+	return slices.DeleteFunc(t.Stored(), func(c catalog.Column) bool { return slices.Contains(t.KeyNames(), c.Name) })
+}
+
+func imagesSQL(t *catalog.Table, from []string, condition string, sign int) string {
+	fields := make([]string, len(t.Stored()))
+	for i := range fields {
+		fields[i] = fmt.Sprintf("(image).c%d", i+1)
+	}
+	images := make([]string, len(from))
+	for i, segment := range from {
+		images[i] = fmt.Sprintf("SELECT %s FROM ONLY %s WHERE sign = %d AND %s", fieldList(fields), segment, sign, condition)
+	}
+	return strings.Join(images, " UNION ALL ")
+}
+
+func wholeSQL(t *catalog.Table) string {
+	fields := make([]string, len(t.Stored()))
+	for i, c := range t.Stored() {
+		fields[i] = pg.Ident(c.Name)
+	}
+	return fmt.Sprintf("SELECT %s FROM ONLY %s", fieldList(fields), t.SQL())
+}
+
+// fieldList: a table may have no column at all, a select list of 9.2 may not. COPY writes an empty string as it
+// writes a row without columns: as an empty line.
+func fieldList(fields []string) string {
+	if len(fields) == 0 {
+		return "''::text"
+	}
+	return strings.Join(fields, ", ")
+}

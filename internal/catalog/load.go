@@ -1,0 +1,126 @@
+package catalog
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+var (
+	//go:embed sql/tables.sql
+	tablesSQL string
+	//go:embed sql/columns.sql
+	columnsSQL string
+	//go:embed sql/uniques.sql
+	uniquesSQL string
+	//go:embed sql/sequences.sql
+	sequencesSQL string
+)
+
+// Catalog is what one database has.
+type Catalog struct {
+	Tables    map[Name]*Table
+	Sequences []Sequence
+}
+
+// Load reads the catalogs of a database as they are now.
+func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
+	c := &Catalog{Tables: map[Name]*Table{}}
+	byOID := map[uint32]*Table{}
+	err := each(ctx, conn, tablesSQL, func(rows pgx.Rows) error {
+		var t Table
+		var persistence string
+		if err := rows.Scan(&t.OID, &t.Schema, &t.Relation, &t.Kind, &persistence, &t.Rows, &t.HasRules); err != nil {
+			return err
+		}
+		t.Unlogged = persistence == "u"
+		c.Tables[t.Name], byOID[t.OID] = &t, &t
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read tables of the %s: %w", conn.Side, err)
+	}
+	if err := loadColumns(ctx, conn, byOID); err != nil {
+		return nil, fmt.Errorf("read columns of the %s: %w", conn.Side, err)
+	}
+	if err := loadUniques(ctx, conn, byOID); err != nil {
+		return nil, fmt.Errorf("read unique indexes of the %s: %w", conn.Side, err)
+	}
+	for _, t := range c.Tables {
+		t.chooseKey()
+	}
+	err = each(ctx, conn, sequencesSQL, func(rows pgx.Rows) error {
+		var s Sequence
+		err := rows.Scan(&s.Schema, &s.Relation, &s.Owner.Schema, &s.Owner.Relation)
+		c.Sequences = append(c.Sequences, s)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read sequences of the %s: %w", conn.Side, err)
+	}
+	return c, nil
+}
+
+func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
+	query := columnsSQL
+	if conn.Version >= 100000 {
+		query = strings.Replace(query, "/*identity*/''", "a.attidentity::text", 1)
+	}
+	if conn.Version >= 120000 {
+		query = strings.Replace(query, "/*generated*/''", "a.attgenerated::text", 1)
+	}
+	return each(ctx, conn, query, func(rows pgx.Rows) error {
+		var oid uint32
+		var c Column
+		var kind, generated string
+		err := rows.Scan(&oid, &c.Number, &c.Name, &c.Type, &c.Base, &c.BaseType, &kind, &c.NotNull, &c.Default, &c.Identity, &generated)
+		if err != nil {
+			return err
+		}
+		c.Composite, c.Generated = kind == "c", generated != ""
+		if t := byOID[oid]; t != nil { // a table made since tables were read is left for the next look
+			t.Columns = append(t.Columns, c)
+		}
+		return nil
+	})
+}
+
+func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
+	query := uniquesSQL
+	if conn.Version >= 110000 { // columns that are only INCLUDEd are no key
+		query = strings.ReplaceAll(query, "/*nkeys*/i.indnatts", "i.indnkeyatts")
+	}
+	return each(ctx, conn, query, func(rows pgx.Rows) error {
+		var oid uint32
+		var u Unique
+		var immediate bool
+		err := rows.Scan(&oid, &u.Index, &u.Primary, &immediate, &u.Valid, &u.Partial, &u.Expression, &u.Columns, &u.Equal)
+		if err != nil {
+			return err
+		}
+		u.Deferrable = !immediate
+		if t := byOID[oid]; t != nil {
+			t.Uniques = append(t.Uniques, u)
+		}
+		return nil
+	})
+}
+
+func each(ctx context.Context, conn *pg.Conn, query string, row func(pgx.Rows) error) error {
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,182 @@
+package pg
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATEs that somebody branches on.
+const (
+	UniqueViolation       = "23505"
+	ExclusionViolation    = "23P01"
+	LockNotAvailable      = "55P03"
+	QueryCanceled         = "57014"
+	UndefinedTable        = "42P01"
+	UndefinedColumn       = "42703"
+	InsufficientPrivilege = "42501"
+	DependentObjects      = "2BP01"
+	FeatureNotSupported   = "0A000"
+	DiskFull              = "53100"
+	invalidPassword       = "28P01"
+	invalidAuthorization  = "28000"
+	unknownDatabase       = "3D000"
+)
+
+// State returns the SQLSTATE of a server's error, or "" for any other error.
+func State(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// Transient says whether the same may succeed later without anybody's help: the network, a server
+// that restarts, a deadlock, a lock not had, no room on disk or in memory. Everything else needs an operator.
+func Transient(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return transientState(pgErr.Code)
+	}
+	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
+		return connectErr.Port != 0 && !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err)
+	}
+	var netErr net.Error
+	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || isClosedConn(err)
+}
+
+func transientState(code string) bool {
+	switch code[:2] {
+	case "08", // connection exception
+		"40", // serialization failure, deadlock
+		"53", // disk full, out of memory, too many connections
+		"58": // system error
+		return true
+	}
+	switch code {
+	case LockNotAvailable, QueryCanceled,
+		"57P01", "57P02", "57P03", // shut down, crashed, starting up
+		"25P03", "57P05", "25P04", // the server's idle and transaction timeouts
+		"55006": // object in use
+		return true
+	}
+	return false
+}
+
+// Rejected says whether the server found fault with what it was given (a value, a constraint, a name, a type):
+// the same would be rejected again, and only the table it belongs to is concerned.
+func Rejected(err error) bool {
+	state := State(err)
+	if state == "" {
+		return false
+	}
+	switch state[:2] {
+	case "22", // data exception
+		"23", // integrity constraint
+		"42", // name, type or right
+		"0A", // not supported
+		"21", "44", "54", "39", "38", "P0", "XX":
+		return true
+	}
+	return false
+}
+
+// isClosedConn: pgx has no sentinel for a connection that it has given up.
+func isClosedConn(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "conn closed") || strings.Contains(text, "use of closed network connection") || strings.Contains(text, "failed to deallocate")
+}
+
+func isTLS(err error) bool {
+	text := err.Error()
+	var alert tls.AlertError
+	var verify *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &alert) || errors.As(err, &verify) || errors.As(err, &record) ||
+		strings.Contains(text, "tls error") || strings.Contains(text, "tls: ") || strings.Contains(text, "x509: ") ||
+		strings.Contains(text, "no encryption") || strings.Contains(text, "SSL off") || strings.Contains(text, "SSL on")
+}
+
+func isUnknownHost(err error) bool {
+	dnsErr, ok := errors.AsType[*net.DNSError](err)
+	return ok && dnsErr.IsNotFound
+}
+
+// ConnectError says which side could not be reached, and what to do about it.
+type ConnectError struct {
+	Side     Side
+	Host     string
+	Port     uint16
+	Database string
+	User     string
+	Err      error
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+func (e *ConnectError) Error() string {
+	if e.Port == 0 {
+		return fmt.Sprintf("%s.dsn can not be parsed; libpq forms are postgres://user@host:5432/database and host=… dbname=…", e.Side)
+	}
+	what, remedy := e.explain()
+	return fmt.Sprintf("%s (host %s, port %d, database %q, user %q): %s; %s", e.Side, e.Host, e.Port, e.Database, e.User, what, remedy)
+}
+
+func (e *ConnectError) explain() (what, remedy string) {
+	key := string(e.Side) + ".dsn"
+	switch State(e.Err) {
+	case invalidPassword:
+		return "password refused", "check the password in " + key + ", ~/.pgpass or PGPASSWORD"
+	case unknownDatabase:
+		return "the database does not exist", "check the database name in " + key
+	case "53300":
+		return "all connection slots are in use", "raise max_connections or free some"
+	case "57P03":
+		return "the server is starting up or shutting down", "wait for it"
+	}
+	switch {
+	case isTLS(e.Err):
+		return "TLS was refused: " + reason(e.Err), "check sslmode and the certificates in " + key + ", and ssl and pg_hba.conf on the server"
+	case State(e.Err) == invalidAuthorization:
+		return "not allowed in: " + reason(e.Err), "check the user in " + key + " and pg_hba.conf on the server"
+	case isUnknownHost(e.Err):
+		return "the host name is not known", "check the host in " + key
+	case errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOENT):
+		return "nothing listens on that port", "check the port in " + key + ", listen_addresses, and that the server runs"
+	case errors.Is(e.Err, syscall.EHOSTUNREACH), errors.Is(e.Err, syscall.ENETUNREACH), errors.Is(e.Err, context.DeadlineExceeded), isTimeout(e.Err):
+		return "the host can not be reached", "check the host in " + key + ", routes and firewalls"
+	}
+	return reason(e.Err), "check " + key
+}
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
+}
+
+// reason is the innermost text worth reading: pgx wraps each attempt with the whole address.
+func reason(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Message
+	}
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		if _, ok := errors.AsType[*net.OpError](err); ok && errors.Unwrap(inner) == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,63 @@
+-- What the target knows of a stream. {{schema}} is the stream's schema.
+CREATE SCHEMA {{schema}};
+
+CREATE TABLE {{schema}}.stream (
+    singleton      boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    version        integer NOT NULL,             -- of this layout
+    source_id      text NOT NULL,                -- the source's identity, as its own stream row has it
+    generation     bigint NOT NULL DEFAULT 0,    -- counts the daemons that took the stream; an older one may not write
+    position       text,                         -- txid_snapshot of the source that the tables without a position of their own equal
+    position_clock timestamptz,                  -- the source's clock when it was taken
+    updated_at     timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE {{schema}}.relation (
+    number         integer PRIMARY KEY,          -- as on the source
+    schema_name    text NOT NULL,
+    table_name     text NOT NULL,
+    state          text NOT NULL CHECK (state IN ('captured', 'copying', 'copied', 'streaming', 'quarantined')),
+    reason         text,                         -- why quarantined
+    position       text,                         -- the table's own position; null: the stream's
+    position_clock timestamptz,
+    rows_estimated bigint NOT NULL DEFAULT 0,
+    changed_at     timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (schema_name, table_name)
+);
+
+-- The pieces of a table's initial copy. kind says what low (included) and high (excluded) count:
+-- values of the key, or blocks of the heap; null is unbounded.
+CREATE TABLE {{schema}}.chunk (
+    number   integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    chunk    integer NOT NULL,
+    kind     text NOT NULL CHECK (kind IN ('table', 'key', 'block')),
+    low      bigint,
+    high     bigint,
+    rows     bigint,
+    bytes    bigint,
+    done_at  timestamptz,
+    PRIMARY KEY (number, chunk)
+);
+
+-- Indexes and constraints that were dropped for the copy, until they are built again.
+CREATE TABLE {{schema}}.definition (
+    number     integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    name       text NOT NULL,
+    kind       text NOT NULL CHECK (kind IN ('index', 'constraint', 'foreign key')),
+    ordinal    integer NOT NULL,                 -- the order in which a table's are built
+    table_sql  text NOT NULL,                    -- the table it belongs to, quoted
+    statements text[] NOT NULL,
+    failure    text,                             -- why the last try to build it failed
+    PRIMARY KEY (number, kind, name)
+);
+
+-- How far a long backlog of one table has been applied: blocks of a segment, up to the end it had when the
+-- snapshot was taken that becomes the table's position when all of them are done.
+CREATE TABLE {{schema}}.drain (
+    number         integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    segment        integer NOT NULL,
+    next_block     bigint NOT NULL,
+    end_block      bigint NOT NULL,
+    position       text NOT NULL,
+    position_clock timestamptz NOT NULL,
+    PRIMARY KEY (number, segment)
+);

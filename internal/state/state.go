@@ -1,0 +1,180 @@
+// Package state is what the target knows of a stream: its position, and of each table the state it is in. It
+// is kept in the target's own database, in the schema pgibex_<stream>, so that it commits together with the
+// data, and nowhere else. The state of a table is changed here only.
+package state
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// Version is the version of the layout in both databases.
+const Version = 1
+
+// State is what a table is going through. The order is the way a table takes.
+type State string
+
+// The states of a table.
+const (
+	Captured    State = "captured"    // changes are recorded on the source; nothing is copied yet
+	Copying     State = "copying"     // its rows are being copied; its deltas wait
+	Copied      State = "copied"      // all rows are there; its deltas since the copy began are being applied
+	Streaming   State = "streaming"   // it follows the source
+	Quarantined State = "quarantined" // set aside, for its reason; the others go on without it
+)
+
+// States in the order of a table's life.
+var States = []State{Captured, Copying, Copied, Streaming, Quarantined}
+
+// ErrFenced means that another daemon has taken the stream since; whoever gets it must not write any more.
+var ErrFenced = errors.New("another pgibex has taken over this stream")
+
+// ErrMissing means that the target holds no state of the stream.
+var ErrMissing = errors.New("the target holds no state of this stream")
+
+//go:embed sql/install.sql
+var installSQL string
+
+// Schema is the schema of a stream's objects, on either side.
+func Schema(stream string) string { return "pgibex_" + stream }
+
+// Store reads and writes the state of one stream.
+type Store struct {
+	schema     string // quoted
+	generation int64  // what Take returned; 0 before
+}
+
+// NewStore returns the store of a stream. It may read; it may write once it has taken the stream.
+func NewStore(stream string) *Store { return &Store{schema: pg.Ident(Schema(stream))} }
+
+// SQL fills {{schema}} in a statement on tables of the state.
+func (s *Store) SQL(template string) string { return pg.Fill(template, "schema", s.schema) }
+
+// Stream is the state of the stream as a whole.
+type Stream struct {
+	Version   int
+	SourceID  string
+	Position  change.Position
+	UpdatedAt time.Time
+}
+
+// Relation is the state of one table.
+type Relation struct {
+	Number int
+	catalog.Name
+	State  State
+	Reason string
+	// Position is the table's own, zero while it shares the stream's.
+	Position      change.Position
+	RowsEstimated int64
+	ChangedAt     time.Time
+}
+
+// Installed says whether the target holds state of the stream.
+func (s *Store) Installed(ctx context.Context, conn *pg.Conn) (bool, error) {
+	var there bool
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL", s.schema+".stream").Scan(&there)
+	return there, err
+}
+
+// Install creates the state of a stream that follows the source of that identity.
+func (s *Store) Install(ctx context.Context, conn *pg.Conn, sourceID string) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := conn.Run(ctx, s.SQL(installSQL)); err != nil {
+			return fmt.Errorf("create the stream's state on the target: %w", err)
+		}
+		_, err := conn.Exec(ctx, s.SQL("INSERT INTO {{schema}}.stream (version, source_id) VALUES ($1, $2)"), Version, sourceID)
+		return err
+	})
+}
+
+// Uninstall removes it.
+func (s *Store) Uninstall(ctx context.Context, conn *pg.Conn) error {
+	return conn.Run(ctx, s.SQL("DROP SCHEMA IF EXISTS {{schema}} CASCADE"))
+}
+
+// Take makes this process the one that may write: whoever took the stream before is refused from now on,
+// once its transactions in flight have ended.
+func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		// FOR UPDATE conflicts with the FOR KEY SHARE of Hold, which a mere UPDATE would not.
+		if err := conn.Run(ctx, s.SQL("SELECT FROM {{schema}}.stream FOR UPDATE")); err != nil {
+			return err
+		}
+		return conn.QueryRow(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&s.generation)
+	})
+}
+
+// Hold, within a transaction that writes, makes sure that nobody takes the stream before it commits.
+func (s *Store) Hold(ctx context.Context, conn *pg.Conn) error {
+	tag, err := conn.Exec(ctx, s.SQL("SELECT FROM {{schema}}.stream WHERE generation = $1 FOR KEY SHARE"), s.generation)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != 1 {
+		return ErrFenced
+	}
+	return nil
+}
+
+// Stream reads the state of the stream. ErrMissing if there is none.
+func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
+	there, err := s.Installed(ctx, conn)
+	if err != nil {
+		return Stream{}, err
+	}
+	if !there {
+		return Stream{}, ErrMissing
+	}
+	var st Stream
+	var text *string
+	var clock *time.Time
+	err = conn.QueryRow(ctx, s.SQL("SELECT version, source_id, position, position_clock, updated_at FROM {{schema}}.stream")).
+		Scan(&st.Version, &st.SourceID, &text, &clock, &st.UpdatedAt)
+	if err != nil {
+		return Stream{}, err
+	}
+	st.Position, err = position(text, clock)
+	return st, err
+}
+
+const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), position, position_clock, rows_estimated, changed_at"
+
+// Relations reads the state of every table, by number.
+func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
+	rows, err := conn.Query(ctx, s.SQL("SELECT "+relationColumns+" FROM {{schema}}.relation ORDER BY number"))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var relations []Relation
+	for rows.Next() {
+		var r Relation
+		var text *string
+		var clock *time.Time
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		if err != nil {
+			return nil, err
+		}
+		if r.Position, err = position(text, clock); err != nil {
+			return nil, err
+		}
+		relations = append(relations, r)
+	}
+	return relations, rows.Err()
+}
+
+func position(text *string, clock *time.Time) (change.Position, error) {
+	if text == nil || clock == nil {
+		return change.Position{}, nil
+	}
+	snapshot, err := change.ParseSnapshot(*text)
+	return change.Position{Snapshot: snapshot, Clock: *clock}, err
+}

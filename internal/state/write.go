@@ -1,0 +1,81 @@
+package state
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// Add makes tables known, as captured.
+func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog.Name, rowsEstimated int64) error {
+	return s.write(ctx, conn, "add table",
+		`INSERT INTO {{schema}}.relation (number, schema_name, table_name, state, rows_estimated) VALUES ($1, $2, $3, 'captured', $4)`,
+		number, name.Schema, name.Relation, rowsEstimated)
+}
+
+// SetCopying: the copy of the table begins; everything committed after the position is in its deltas.
+func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from change.Position) error {
+	return s.write(ctx, conn, "set copying",
+		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
+		number, from.Snapshot.String(), from.Clock)
+}
+
+// SetCopied: all rows are there and indexed.
+func (s *Store) SetCopied(ctx context.Context, conn *pg.Conn, number int) error {
+	return s.write(ctx, conn, "set copied",
+		`UPDATE {{schema}}.relation SET state = 'copied', changed_at = now() WHERE number = $1`, number)
+}
+
+// SetPosition gives the table a position of its own.
+func (s *Store) SetPosition(ctx context.Context, conn *pg.Conn, number int, at change.Position) error {
+	return s.write(ctx, conn, "set position",
+		`UPDATE {{schema}}.relation SET position = $2, position_clock = $3 WHERE number = $1`,
+		number, at.Snapshot.String(), at.Clock)
+}
+
+// Quarantine sets the table aside. Its position stays where it is, and holds its deltas.
+func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reason string, at change.Position) error {
+	return s.write(ctx, conn, "quarantine",
+		`UPDATE {{schema}}.relation
+		    SET state = 'quarantined', reason = $2, changed_at = now(),
+		        position = coalesce(position, $3), position_clock = coalesce(position_clock, $4)
+		  WHERE number = $1`,
+		number, reason, at.Snapshot.String(), at.Clock)
+}
+
+func (s *Store) write(ctx context.Context, conn *pg.Conn, what, template string, args ...any) error {
+	tag, err := conn.Exec(ctx, s.SQL(template), args...)
+	if err != nil {
+		return fmt.Errorf("%s in the stream's state: %w", what, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("%s in the stream's state: table %v is not there", what, args[0])
+	}
+	return nil
+}
+
+// Advance, at the end of a batch's transaction, moves the stream's position and lets the joined tables share it
+// from now on. ErrFenced if another process has taken the stream.
+func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, joined []int) error {
+	if len(joined) > 0 {
+		_, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.relation
+		    SET position = NULL, position_clock = NULL,
+		        changed_at = CASE state WHEN 'streaming' THEN changed_at ELSE now() END, state = 'streaming'
+		  WHERE number = ANY ($1)`), joined)
+		if err != nil {
+			return fmt.Errorf("join tables to the stream: %w", err)
+		}
+	}
+	tag, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.stream SET position = $1, position_clock = $2, updated_at = now() WHERE generation = $3`),
+		to.Snapshot.String(), to.Clock, s.generation)
+	if err != nil {
+		return fmt.Errorf("advance the stream's position: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return ErrFenced
+	}
+	return nil
+}
