@@ -4,60 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgibex/pgibex/internal/pg"
 )
-
-// RowError names the row that the target rejects.
-type RowError struct {
-	Key    string // (id)=(42)
-	Column string // "" where the server does not say
-	Err    error
-}
-
-func (e *RowError) Unwrap() error { return e.Err }
-
-func (e *RowError) Error() string {
-	text := "the target rejects the row " + e.Key
-	if e.Column != "" {
-		text += ", column " + e.Column
-	}
-	var pgErr *pgconn.PgError
-	if errors.As(e.Err, &pgErr) {
-		return fmt.Sprintf("%s: %s (SQLSTATE %s)", text, pgErr.Message, pgErr.Code)
-	}
-	return text + ": " + e.Err.Error()
-}
-
-// copyContext is where COPY says what it was reading: COPY stage_7, line 5, column note: "…"
-var copyContext = regexp.MustCompile(`COPY [^,]+, line (\d+)(?:, column ([^:]+))?`)
-
-// rowError adds to an error of COPY the key of the line it names.
-func rowError(t *Table, err error, keys *[]string) error {
-	var pgErr *pgconn.PgError
-	if keys == nil || !errors.As(err, &pgErr) || !pg.Rejected(err) {
-		return err
-	}
-	match := copyContext.FindStringSubmatch(pgErr.Where)
-	if match == nil {
-		return err
-	}
-	line, convErr := strconv.Atoi(match[1])
-	if convErr != nil || line < 1 || line > len(*keys) {
-		return err
-	}
-	return &RowError{Key: t.describe((*keys)[line-1]), Column: match[2], Err: err}
-}
-
-// describe puts a key, given as fields of COPY, the way the server's own messages do.
-func (t *Table) describe(fields string) string {
-	return fmt.Sprintf("(%s)=(%s)", strings.Join(t.keyNames, ", "), strings.ReplaceAll(fields, "\t", ", "))
-}
 
 // locate finds, after a merge has failed, a staged row that makes it fail, by halving.
 func (w *Writer) locate(ctx context.Context, t *Table, cause error) error {
@@ -102,7 +54,7 @@ func (w *Writer) locate(ctx context.Context, t *Table, cause error) error {
 	if err != nil {
 		return err
 	}
-	rejected := &RowError{Key: t.describe(strings.Join(key, "\t")), Err: cause}
+	rejected := &pg.RowError{Key: pg.DescribeKey(t.keyNames, strings.Join(key, "\t")), Err: cause}
 	var pgErr *pgconn.PgError
 	if errors.As(cause, &pgErr) {
 		rejected.Column = pgErr.ColumnName

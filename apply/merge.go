@@ -28,31 +28,18 @@ func (r *router) Write(row []byte) (int, error) {
 	}
 	mark, fields := row[:len(change.MarkPresent)], row[len(change.MarkPresent):]
 	if string(mark) == change.MarkGone {
-		r.gone.Write(r.key(fields))
+		r.gone.Write(pg.KeyFields(fields, r.keyFields))
 		r.gone.WriteByte('\n')
 		r.goneRows++
 		return len(row), nil
 	}
 	if r.keys != nil {
-		*r.keys = append(*r.keys, string(r.key(fields)))
+		*r.keys = append(*r.keys, string(pg.KeyFields(fields, r.keyFields)))
 	}
 	if _, err := r.to.Write(fields); err != nil {
 		return 0, err
 	}
 	return len(row), nil
-}
-
-// key cuts the key's fields off: a tab or newline within a value is escaped in the text format of COPY.
-func (r *router) key(fields []byte) []byte {
-	end := 0
-	for range r.keyFields {
-		n := bytes.IndexAny(fields[end:], "\t\n")
-		if n < 0 {
-			return fields
-		}
-		end += n + 1
-	}
-	return fields[:end-1]
 }
 
 // merge stages the rows and merges them into the table: first what is gone is deleted, then what is there is upserted. Within a
@@ -74,7 +61,10 @@ func (w *Writer) merge(ctx context.Context, t *Table, rows change.CopyFunc, piec
 		return err
 	})
 	if err != nil {
-		return rowError(t, err, route.keys)
+		if route.keys != nil {
+			err = pg.LocateCopyError(err, t.keyNames, *route.keys)
+		}
+		return err
 	}
 	stats.Bytes += route.bytes
 	if route.goneRows > 0 {

@@ -302,7 +302,7 @@ func (e *TableError) Error() string { return e.Err.Error() }
 
 func tableError(t *Table, err error) error {
 	var diverged *DivergedError
-	var row *RowError
+	var row *pg.RowError
 	if pg.Rejected(err) || errors.As(err, &diverged) || errors.As(err, &row) {
 		return &TableError{Table: t.Number, Err: err}
 	}

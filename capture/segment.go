@@ -194,6 +194,11 @@ func (l *Log) Pending() (bytes int64) {
 	return bytes
 }
 
+// Emptiable says whether a segment waits to be emptied.
+func (l *Log) Emptiable() bool {
+	return slices.ContainsFunc(l.segments, func(s *segment) bool { return s.emptiable() && time.Now().After(s.retryAfter) })
+}
+
 // ActiveSize is the size in bytes of the segment that is written to.
 func (l *Log) ActiveSize() int64 {
 	for _, s := range l.segments {

@@ -228,3 +228,17 @@ func fieldList(fields []string) string {
 	}
 	return strings.Join(fields, ", ")
 }
+
+// ChangedKeys are the keys of all that changed in the table since the position, each once. It does not count as reading
+// the deltas.
+func (v *View) ChangedKeys(l *Log, since change.Snapshot) change.CopyFunc {
+	var names, keys []string
+	for i := range l.Table.Key.Columns {
+		names = append(names, fmt.Sprintf("k%d", i+1))
+	}
+	list := strings.Join(names, ", ")
+	for _, s := range sortedSegments(l.segments) {
+		keys = append(keys, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", list, v.script.delta(l.Number, s.number), unapplied(since)))
+	}
+	return v.copyOut("SELECT DISTINCT " + list + " FROM (" + strings.Join(keys, " UNION ALL ") + ") a")
+}

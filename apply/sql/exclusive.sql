@@ -13,4 +13,4 @@ SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true) FROM pg_ca
   FROM pg_catalog.pg_index i
   CROSS JOIN LATERAL (SELECT /*nkeys*/i.indnatts::int AS keys) n
   LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'x'
- WHERE i.indrelid = $1::pg_catalog.regclass AND i.indislive AND (i.indisunique OR i.indisexclusion)
+ WHERE i.indrelid = $1::text::pg_catalog.regclass AND i.indislive AND (i.indisunique OR i.indisexclusion)

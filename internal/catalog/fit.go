@@ -36,11 +36,16 @@ func Fit(source, target *Table) (problems, warnings []string) {
 			problem("column %s of the target does not exist on the source, is NOT NULL and has no default; give it one or drop it", t.Name)
 		}
 	}
-	if source.Key != nil && target.UniqueOn(source.KeyNames()) == nil {
-		names := strings.Join(source.KeyNames(), ", ")
-		problem("has no primary key or unique index on (%s) on the target, which is what tells its rows apart on the source; create it there", names)
-	}
 	return problems, warnings
+}
+
+// Keyless says why a source's table with a key can not be written to by key on the target, "" if it can.
+func Keyless(source, target *Table) string {
+	if source.Key == nil || target.UniqueOn(source.KeyNames()) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: has no primary key or unique index on (%s) on the target, which is what tells its rows apart on the source; create it there",
+		source.Name, strings.Join(source.KeyNames(), ", "))
 }
 
 // KeyNames are the names of the key's columns, in its order.
@@ -51,7 +56,6 @@ func (t *Table) KeyNames() []string {
 	}
 	return names
 }
-
 
 type fit int
 

@@ -24,8 +24,7 @@ var (
 
 // Catalog is what one database has.
 type Catalog struct {
-	Tables    map[Name]*Table
-	Sequences []Sequence
+	Tables map[Name]*Table
 }
 
 // Load reads the catalogs of a database as they are now.
@@ -54,16 +53,22 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 	for _, t := range c.Tables {
 		t.chooseKey()
 	}
-	err = each(ctx, conn, sequencesSQL, func(rows pgx.Rows) error {
+	return c, nil
+}
+
+// Sequences reads which sequences a database has.
+func Sequences(ctx context.Context, conn *pg.Conn) ([]Sequence, error) {
+	var sequences []Sequence
+	err := each(ctx, conn, sequencesSQL, func(rows pgx.Rows) error {
 		var s Sequence
 		err := rows.Scan(&s.Schema, &s.Relation, &s.Owner.Schema, &s.Owner.Relation)
-		c.Sequences = append(c.Sequences, s)
+		sequences = append(sequences, s)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read sequences of the %s: %w", conn.Side, err)
 	}
-	return c, nil
+	return sequences, nil
 }
 
 func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {

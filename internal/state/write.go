@@ -65,6 +65,9 @@ func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, 
 		    SET position = NULL, position_clock = NULL,
 		        changed_at = CASE state WHEN 'streaming' THEN changed_at ELSE now() END, state = 'streaming'
 		  WHERE number = ANY ($1)`), joined)
+		if err == nil { // a drain that was begun is overtaken
+			_, err = conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}.drain WHERE number = ANY ($1)"), joined)
+		}
 		if err != nil {
 			return fmt.Errorf("join tables to the stream: %w", err)
 		}

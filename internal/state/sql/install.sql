@@ -47,7 +47,7 @@ CREATE TABLE {{schema}}.definition (
     table_sql  text NOT NULL,                    -- the table it belongs to, quoted
     statements text[] NOT NULL,
     failure    text,                             -- why the last try to build it failed
-    PRIMARY KEY (number, kind, name)
+    PRIMARY KEY (table_sql, kind, name)
 );
 
 -- How far a long backlog of one table has been applied: blocks of a segment, up to the end it had when the

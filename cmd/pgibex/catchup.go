@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func catchupCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "catchup",
+		Short: "Bring the target to everything the source has committed by now, and end",
+		Long: `Installs and copies what is missing, then applies every change that was committed on the source before the call, sets the sequences, and
+ends with code 0. Where a daemon carries the stream, waits until the daemon has done so.`,
+		Example: "  pgibex catchup && pgibex verify",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, r, _, _, err := o.load()
+			if err != nil {
+				return err
+			}
+			done, err := r.CatchUp(c.Context())
+			if done != nil {
+				fmt.Fprintf(c.OutOrStdout(), "the target has everything up to %s (position %s); done by %s in %s\n",
+					done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
+			}
+			return err
+		},
+	}
+}

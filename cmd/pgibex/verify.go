@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgibex/pgibex/verify"
+)
+
+func verifyCommand(o *options) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "verify [TABLE…]",
+		Short: "Compare source and target row for row, while the application writes",
+		Long: `Compares every row of all tables, or of those given as schema.table. Rows that differ are looked at again once the target's position has
+passed them; what still differs is named by table and key, and the exit code is 1. Tables in quarantine or not yet copied count as
+different.`,
+		Example: "  pgibex verify\n  pgibex verify public.orders --json",
+		RunE: func(c *cobra.Command, args []string) error {
+			_, r, _, _, err := o.load()
+			if err != nil {
+				return err
+			}
+			results, err := r.Verify(c.Context(), args)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				encoder := json.NewEncoder(c.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				if err := encoder.Encode(results); err != nil {
+					return err
+				}
+			} else {
+				printResults(c.OutOrStdout(), results)
+			}
+			for _, result := range results {
+				if result.Total > 0 || result.Skipped != "" {
+					return &silentError{errors.New("source and target differ")}
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printResults(out io.Writer, results []verify.Result) {
+	var rows, differ, unsettled int64
+	for _, result := range results {
+		rows, differ, unsettled = rows+result.Rows, differ+result.Total, unsettled+result.Unsettled
+		for _, note := range result.Notes {
+			fmt.Fprintf(out, "%s: %s\n", result.Name, note)
+		}
+		switch {
+		case result.Skipped != "":
+			fmt.Fprintf(out, "%s: not compared: %s\n", result.Name, result.Skipped)
+		case result.Total > 0:
+			fmt.Fprintf(out, "%s: %d rows differ\n", result.Name, result.Total)
+			for _, d := range result.Differences {
+				fmt.Fprintf(out, "  %s %s", d.Key, d.Kind)
+				if len(d.Columns) > 0 {
+					fmt.Fprintf(out, ": %v", d.Columns)
+				}
+				fmt.Fprintln(out)
+			}
+		}
+		if result.Unsettled > 0 {
+			fmt.Fprintf(out, "%s: %d keys changed faster than they could be compared; verify again when less is written\n", result.Name, result.Unsettled)
+		}
+	}
+	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", len(results), rows, differ)
+	if unsettled > 0 {
+		fmt.Fprintf(out, ", %d not settled", unsettled)
+	}
+	fmt.Fprintln(out)
+}

@@ -1,0 +1,56 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// readyLag is the lag beyond which a daemon is not ready: an orchestrator may then alert, it should not kill.
+const readyLag = time.Minute
+
+// Serve answers on listen until ctx ends: /metrics; /healthz, 200 while the process works; /readyz, 200 while it holds the
+// stream and its lag is below a minute.
+func (m *Metrics) Serve(ctx context.Context, listen string, gatherer prometheus.Gatherer) (wait func() error, err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("metrics.listen: %w; choose another address, or off", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("/readyz", m.ready)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	return func() error {
+		<-ctx.Done()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err := server.Shutdown(closing)
+		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, serveErr)
+		}
+		return err
+	}, nil
+}
+
+func (m *Metrics) ready(w http.ResponseWriter, _ *http.Request) {
+	lag, ok := m.Lag()
+	switch {
+	case !m.leading.Load():
+		http.Error(w, "waiting: another daemon holds the stream, or a server can not be reached", http.StatusServiceUnavailable)
+	case !ok:
+		http.Error(w, "not streaming yet", http.StatusServiceUnavailable)
+	case lag > readyLag:
+		http.Error(w, "lag "+lag.Round(time.Second).String(), http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ok, lag " + lag.Round(time.Millisecond).String() + "\n"))
+	}
+}

@@ -1,0 +1,136 @@
+package replicator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// goal is when an attempt has nothing more to do; the zero goal is never reached.
+type goal struct {
+	mark *change.Position // everything up to here is to be on the target
+}
+
+// reached says whether all tables that are not quarantined equal the source at a snapshot that covers the mark, and the
+// target has that position.
+func (g goal) reached(s *stream) bool {
+	return g.mark != nil && s.consistent() && s.persisted.Snapshot.Covers(g.mark.Snapshot)
+}
+
+// CaughtUp is what a catch-up did.
+type CaughtUp struct {
+	Position    change.Position
+	Took        time.Duration
+	Quarantined []state.Relation
+	By          string // who did it: this process, or the daemon that carries the stream
+}
+
+// CatchUp brings the target to everything that the source had committed before the call, copying first what is not
+// copied yet. Where a daemon carries the stream it is the daemon that does it, and the call waits.
+func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
+	start := time.Now()
+	mark, carried, err := r.mark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result := &CaughtUp{By: "this process"}
+	if carried {
+		result.By = "the daemon that carries the stream"
+		err = r.await(ctx, mark)
+	} else {
+		err = r.persist(ctx, goal{mark: &mark})
+	}
+	if err != nil {
+		return nil, err
+	}
+	dst, err := r.target.Connect(ctx, "catchup")
+	if err != nil {
+		return nil, err
+	}
+	defer dst.CloseNow()
+	stream, err := r.store.Stream(ctx, dst)
+	if err != nil {
+		return nil, err
+	}
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return nil, err
+	}
+	for _, relation := range relations {
+		if relation.State == state.Quarantined {
+			result.Quarantined = append(result.Quarantined, relation)
+		}
+	}
+	result.Position, result.Took = stream.Position, time.Since(start)
+	if len(result.Quarantined) > 0 {
+		var names []string
+		for _, q := range result.Quarantined {
+			names = append(names, fmt.Sprintf("%s: %s", q.Name, q.Reason))
+		}
+		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(names, "\n"))
+	}
+	return result, nil
+}
+
+// mark reads the source's position, and whether a daemon carries the stream.
+func (r *Replicator) mark(ctx context.Context) (mark change.Position, carried bool, err error) {
+	src, err := r.source.Connect(ctx, "catchup")
+	if err != nil {
+		return mark, false, err
+	}
+	defer src.CloseNow()
+	if mark, err = r.capture.Now(ctx, src); err != nil {
+		return mark, false, err
+	}
+	dst, err := r.target.Connect(ctx, "catchup")
+	if err != nil {
+		return mark, false, err
+	}
+	defer dst.CloseNow()
+	free, err := r.tryLock(ctx, dst)
+	return mark, !free, err
+}
+
+// await waits until the daemon has passed the mark.
+func (r *Replicator) await(ctx context.Context, mark change.Position) error {
+	dst, err := r.target.Connect(ctx, "catchup")
+	if err != nil {
+		return err
+	}
+	defer dst.CloseNow()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		passed, err := r.passed(ctx, dst, mark)
+		if err != nil || passed {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position) (bool, error) {
+	stream, err := r.store.Stream(ctx, dst)
+	if err != nil {
+		return false, err
+	}
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return false, err
+	}
+	for _, relation := range relations {
+		if relation.State != state.Quarantined && (relation.State != state.Streaming || !relation.Position.IsZero()) {
+			return false, nil
+		}
+	}
+	return stream.Position.Snapshot.Covers(mark.Snapshot), nil
+}

@@ -1,0 +1,253 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/apply"
+	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// drained is a table whose backlog was applied, or could not be.
+type drained struct {
+	table  *table
+	reason error // to be quarantined for
+}
+
+// drain gives the table a position of its own and applies its backlog on the side.
+func (s *stream) drain(ctx context.Context, t *table) error {
+	own := t.at(s.position)
+	if t.position.IsZero() {
+		if err := s.r.store.SetPosition(ctx, s.dst, t.number, own); err != nil {
+			return err
+		}
+	}
+	t.position = own
+	if t.log.ActiveSize() >= switchSize { // so that what is drained can be sealed, and is not read again
+		if err := s.r.capture.Switch(ctx, s.src, t.log); err != nil {
+			return err
+		}
+	}
+	delete(s.tables, t.number)
+	s.draining[t.number] = t
+	s.r.log.Info("long backlog; applying it in pieces", "table", t.name.String(), "bytes", t.log.Pending())
+	s.drains.Go(func() error {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-s.slots }()
+		d := &drain{r: s.r, table: t, writer: apply.NewWriter(s.r.target, "drain", s.r.store)}
+		defer d.writer.Close()
+		err := d.run(ctx)
+		var tableErr *apply.TableError
+		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
+			return err
+		}
+		s.drained <- drained{t, err}
+		return nil
+	})
+	return nil
+}
+
+// rejoin takes a drained table back.
+func (s *stream) rejoin(ctx context.Context, d drained) error {
+	delete(s.draining, d.table.number)
+	if d.reason != nil {
+		return s.setAside(ctx, d.table, d.reason.Error())
+	}
+	s.tables[d.table.number] = d.table
+	s.last = change.Snapshot{}
+	return nil
+}
+
+// drain applies a table's backlog piece by piece. Each piece is a short transaction on either side, and records how far it
+// went; when all are done, the table's position is that of the snapshot in which the backlog was measured.
+type drain struct {
+	r      *Replicator
+	table  *table
+	src    *pg.Conn
+	writer *apply.Writer
+	blocks int64 // of a piece
+}
+
+// A piece begins small and grows or shrinks towards the time it shall take.
+const (
+	firstPiece   = 512 // blocks of 8 kB
+	largestPiece = 4096
+	pieceTime    = 4 * time.Second
+)
+
+func (d *drain) run(ctx context.Context) (err error) {
+	d.blocks = firstPiece
+	defer func() { d.src.CloseNow() }()
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	to, ranges, err := d.resume(ctx)
+	if err != nil {
+		return err
+	}
+	var view *capture.View
+	if to.IsZero() {
+		if view, to, ranges, err = d.begin(ctx); err != nil {
+			return err
+		}
+	}
+	for _, r := range ranges {
+		if err := d.drainRange(ctx, r); err != nil {
+			return err
+		}
+	}
+	err = d.record(ctx, func(ctx context.Context, conn *pg.Conn) error {
+		if _, err := conn.Exec(ctx, d.r.store.SQL("DELETE FROM {{schema}}.drain WHERE number = $1"), d.table.number); err != nil {
+			return err
+		}
+		return d.r.store.SetPosition(ctx, conn, d.table.number, to)
+	})
+	if err != nil {
+		return err
+	}
+	if view != nil {
+		view.Read()
+	}
+	d.table.position = to
+	return nil
+}
+
+func (d *drain) connect(ctx context.Context) (err error) {
+	if d.src == nil || d.src.IsClosed() {
+		d.src, err = d.r.source.Connect(ctx, "drain")
+	}
+	return err
+}
+
+// resume reads what is left of a drain that an earlier attempt began; a zero position if there is none.
+func (d *drain) resume(ctx context.Context) (to change.Position, ranges []capture.Range, err error) {
+	err = d.record(ctx, func(ctx context.Context, conn *pg.Conn) error {
+		rows, err := conn.Query(ctx, d.r.store.SQL("SELECT segment, next_block, end_block, position, position_clock FROM {{schema}}.drain WHERE number = $1 ORDER BY segment"), d.table.number)
+		if err != nil {
+			return err
+		}
+		var text string
+		ranges, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r capture.Range, err error) {
+			err = row.Scan(&r.Segment, &r.From, &r.To, &text, &to.Clock)
+			return r, err
+		})
+		if err != nil || len(ranges) == 0 {
+			return err
+		}
+		to.Snapshot, err = change.ParseSnapshot(text)
+		return err
+	})
+	return to, ranges, err
+}
+
+// begin measures the backlog and records it. When the table was truncated meanwhile, the target's is emptied in the same
+// transaction: whatever the pieces bring was written afterwards.
+func (d *drain) begin(ctx context.Context) (*capture.View, change.Position, []capture.Range, error) {
+	t := d.table
+	logs := map[int]*capture.Log{t.number: t.log}
+	if err := d.r.capture.LookForWriters(ctx, d.src, logs); err != nil {
+		return nil, change.Position{}, nil, err
+	}
+	view, err := d.r.capture.Open(ctx, d.src, logs)
+	if err != nil {
+		return nil, change.Position{}, nil, err
+	}
+	ranges := view.Backlog(t.log)
+	truncated := view.Truncated(t.log, t.position.Snapshot)
+	view.Close(ctx)
+	note := func(ctx context.Context, conn *pg.Conn) error {
+		for _, r := range ranges {
+			_, err := conn.Exec(ctx, d.r.store.SQL("INSERT INTO {{schema}}.drain (number, segment, next_block, end_block, position, position_clock) VALUES ($1, $2, $3, $4, $5, $6)"),
+				t.number, r.Segment, r.From, r.To, view.Position.Snapshot.String(), view.Position.Clock)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if truncated {
+		err = d.writer.Truncate(ctx, t.apply, note)
+	} else {
+		err = d.record(ctx, note)
+	}
+	return view, view.Position, ranges, err
+}
+
+// record writes to the target's state in a transaction of its own.
+func (d *drain) record(ctx context.Context, note func(context.Context, *pg.Conn) error) error {
+	_, err := d.writer.Piece(ctx, d.table.apply, nil, note)
+	return err
+}
+
+func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
+	for next := whole.From; next < whole.To; {
+		piece := capture.Range{Segment: whole.Segment, From: next, To: min(next+d.blocks, whole.To)}
+		start := time.Now()
+		err := d.piece(ctx, piece)
+		var tableErr *apply.TableError
+		switch {
+		case err == nil:
+			next = piece.To
+		case errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
+			if err := d.connect(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+		switch took := time.Since(start); {
+		case took > pieceTime:
+			d.blocks = max(d.blocks/2, 16)
+		case took < pieceTime/4:
+			d.blocks = min(d.blocks*2, largestPiece)
+		}
+	}
+	return nil
+}
+
+func (d *drain) piece(ctx context.Context, piece capture.Range) error {
+	start := time.Now()
+	if err := d.r.capture.BeginPiece(ctx, d.src); err != nil {
+		return err
+	}
+	rows := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)
+	stats, err := d.writer.Piece(ctx, d.table.apply, rows, func(ctx context.Context, conn *pg.Conn) error {
+		_, err := conn.Exec(ctx, d.r.store.SQL("UPDATE {{schema}}.drain SET next_block = $3 WHERE number = $1 AND segment = $2"), d.table.number, piece.Segment, piece.To)
+		return err
+	})
+	d.src.Rollback(ctx)
+	if err != nil {
+		return err
+	}
+	d.r.observe(stats, start)
+	return nil
+}
+
+// drainLeft says how many blocks each table that drains has still to go, from the target's state.
+func drainLeft(ctx context.Context, store *state.Store, conn *pg.Conn) (map[int]int64, error) {
+	rows, err := conn.Query(ctx, store.SQL("SELECT number, sum(end_block - next_block)::bigint FROM {{schema}}.drain GROUP BY number"))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	left := map[int]int64{}
+	for rows.Next() {
+		var number int
+		var blocks int64
+		if err := rows.Scan(&number, &blocks); err != nil {
+			return nil, err
+		}
+		left[number] = blocks
+	}
+	return left, rows.Err()
+}

@@ -1,0 +1,84 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// lockClass is the first half of the advisory lock of every stream: "pgib".
+const lockClass = 0x70676962
+
+// tryLock asks for the stream's advisory lock on the target. It is the session's until it ends.
+func (r *Replicator) tryLock(ctx context.Context, conn *pg.Conn) (got bool, err error) {
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::int, pg_catalog.hashtext($2::text))", lockClass, r.config.Stream).Scan(&got)
+	return got, err
+}
+
+// leadership is the session that holds the stream.
+type leadership struct {
+	r    *Replicator
+	conn *pg.Conn
+}
+
+// standbyPoll is how often a daemon that waits for another looks whether it has gone.
+const standbyPoll = time.Second
+
+// lead waits until no other process carries the stream, and takes its place.
+func (r *Replicator) lead(ctx context.Context) (*leadership, error) {
+	conn, err := r.target.Connect(ctx, "leader")
+	if err != nil {
+		return nil, err
+	}
+	told := false
+	ticker := time.NewTicker(standbyPoll)
+	defer ticker.Stop()
+	for {
+		got, err := r.tryLock(ctx, conn)
+		if err != nil {
+			conn.CloseNow()
+			return nil, fmt.Errorf("ask for the stream's lock: %w", err)
+		}
+		if got {
+			r.metrics.SetLeading(true)
+			return &leadership{r, conn}, nil
+		}
+		if !told {
+			r.log.Info("another pgibex carries this stream; waiting as its standby", "stream", r.config.Stream)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			conn.CloseNow()
+			return nil, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// errLockLost means that the session which holds the stream has ended.
+var errLockLost = errors.New("the session that holds the stream's lock was lost")
+
+// keep watches the session that holds the lock. Writing without it is refused by the generation in any case.
+func (l *leadership) keep(ctx context.Context) error {
+	ticker := time.NewTicker(standbyPoll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			if err := l.conn.Ping(ctx); err != nil {
+				return errors.Join(errLockLost, err)
+			}
+		}
+	}
+}
+
+func (l *leadership) release() {
+	l.conn.CloseNow()
+	l.r.metrics.SetLeading(false)
+}

@@ -1,0 +1,390 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+	"github.com/pgibex/pgibex/snapshot"
+)
+
+// loading is a table on its way from captured to copied.
+type loading struct {
+	*table
+	several bool // chunks, of different snapshots
+	left    int  // jobs of the present step
+	careful bool // a row was rejected: find out which
+	gone    bool // quarantined
+}
+
+// job is a piece of work of the load: a chunk to copy, an index to build, or, with neither, a table to finish.
+type job struct {
+	t     *loading
+	chunk *snapshot.Chunk
+	index *snapshot.Definition
+}
+
+// load copies every table that is not copied yet, resuming where an earlier attempt stopped, and hands each to the stream.
+func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *table) error {
+	todo := slices.DeleteFunc(slices.Clone(tables), func(t *table) bool {
+		return t.state != state.Captured && t.state != state.Copying
+	})
+	if len(todo) == 0 {
+		return nil
+	}
+	start := time.Now()
+	q := newQueue()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.planLoad(ctx, todo, q) })
+	for range r.config.Copy.Workers {
+		group.Go(func() error {
+			w := &loadWorker{r: r, q: q, copied: copied}
+			defer w.close()
+			return w.work(ctx)
+		})
+	}
+	stop := context.AfterFunc(ctx, q.close)
+	defer stop()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	r.log.Info("all tables are copied", "tables", len(todo), "took", time.Since(start).Round(time.Millisecond).String())
+	return nil
+}
+
+// planLoad plans the tables, the largest first, and queues their chunks as they are known.
+func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue) error {
+	defer q.planned()
+	src, err := r.source.Connect(ctx, "plan")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	dst, err := r.target.Connect(ctx, "plan")
+	if err != nil {
+		return err
+	}
+	defer dst.CloseNow()
+	sizes := map[int]snapshot.Sizes{}
+	for _, t := range tables {
+		if sizes[t.number], err = r.loader.Measure(ctx, src, t.load); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(tables, func(a, b *table) int { return int(sizes[b.number].Total>>10) - int(sizes[a.number].Total>>10) })
+	for _, t := range tables {
+		if t.state == state.Captured {
+			if err := r.beginCopy(ctx, src, dst, t, sizes[t.number]); err != nil {
+				return err
+			}
+		}
+		chunks, several, err := r.loader.Todo(ctx, dst, t.number)
+		if err != nil {
+			return err
+		}
+		l := &loading{table: t, several: several, left: len(chunks)}
+		r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks), "bytes", sizes[t.number].Total)
+		if len(chunks) == 0 {
+			q.push(job{t: l})
+			continue
+		}
+		for _, chunk := range chunks {
+			q.push(job{t: l, chunk: &chunk})
+		}
+	}
+	return nil
+}
+
+func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table, sizes snapshot.Sizes) error {
+	chunks, err := r.loader.Plan(ctx, src, t.load, sizes)
+	if err != nil {
+		return err
+	}
+	from, err := r.capture.Now(ctx, src)
+	if err != nil {
+		return err
+	}
+	if err := r.loader.Begin(ctx, dst, t.load, chunks, from); err != nil {
+		return err
+	}
+	t.state, t.position = state.Copying, from
+	return nil
+}
+
+// loadWorker does jobs over a session on either side.
+type loadWorker struct {
+	r        *Replicator
+	q        *queue
+	copied   chan<- *table
+	src, dst *pg.Conn
+}
+
+func (w *loadWorker) close() {
+	w.src.CloseNow()
+	w.dst.CloseNow()
+}
+
+func (w *loadWorker) connect(ctx context.Context) (err error) {
+	if w.src == nil || w.src.IsClosed() {
+		if w.src, err = w.r.source.Connect(ctx, "copy"); err != nil {
+			return err
+		}
+		if err := snapshot.Session(ctx, w.src); err != nil {
+			return err
+		}
+	}
+	if w.dst == nil || w.dst.IsClosed() {
+		if w.dst, err = w.r.target.Connect(ctx, "copy"); err != nil {
+			return err
+		}
+		// Sorting for an index is what a copy waits for in the end.
+		return w.dst.Run(ctx, "SET maintenance_work_mem = '256MB'")
+	}
+	return nil
+}
+
+func (w *loadWorker) work(ctx context.Context) error {
+	for {
+		j, ok := w.q.pop()
+		if !ok {
+			return ctx.Err()
+		}
+		err := w.connect(ctx)
+		if err == nil {
+			err = w.do(ctx, j)
+		}
+		w.q.done()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *loadWorker) do(ctx context.Context, j job) error {
+	if w.q.isGone(j.t) {
+		return nil
+	}
+	var err error
+	switch {
+	case j.chunk != nil:
+		err = w.copyChunk(ctx, j)
+	case j.index != nil:
+		err = w.r.loader.Build(ctx, w.dst, *j.index)
+	default:
+		return w.rejected(ctx, j, w.finish(ctx, j.t))
+	}
+	if err != nil {
+		return w.rejected(ctx, j, err)
+	}
+	if !w.q.stepDone(j.t) {
+		return nil
+	}
+	if j.chunk != nil {
+		w.q.push(job{t: j.t})
+		return nil
+	}
+	return w.handOver(ctx, j.t)
+}
+
+// copyChunk copies one chunk, or splits it when it takes too long.
+func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
+	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.t.careful, w.r.capture.Now)
+	if errors.Is(err, snapshot.ErrTooLong) {
+		if err := w.connect(ctx); err != nil {
+			return err
+		}
+		halves, err := w.r.loader.Split(ctx, w.dst, j.t.number, *j.chunk)
+		if err != nil {
+			return err
+		}
+		w.q.addStep(j.t, len(halves)-1) // the chunk itself is one of them
+		for _, half := range halves {
+			w.q.push(job{t: j.t, chunk: &half})
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.r.metrics.CopiedRows.Add(float64(copied.Rows))
+	w.r.metrics.CopiedBytes.Add(float64(copied.Bytes))
+	w.r.log.Debug("chunk copied", "table", j.t.name.String(), "chunk", j.chunk.Chunk, "rows", copied.Rows, "bytes", copied.Bytes, "took", copied.Took)
+	return nil
+}
+
+// finish settles a table whose chunks are all there, builds its unique indexes, and queues the others.
+func (w *loadWorker) finish(ctx context.Context, t *loading) error {
+	definitions, err := w.r.loader.Definitions(ctx, w.dst, t.number)
+	if err != nil {
+		return err
+	}
+	if t.several && len(definitions) > 0 {
+		if err := w.r.loader.Settle(ctx, w.dst, t.load, w.changedKeys(t)); err != nil {
+			return err
+		}
+	}
+	var queued []job
+	for _, d := range definitions {
+		if d.Unique() { // one after the other: each ends with a lock that the others would be waiting for as well
+			if err := w.r.loader.Build(ctx, w.dst, d); err != nil {
+				return err
+			}
+			continue
+		}
+		queued = append(queued, job{t: t, index: &d})
+	}
+	if len(queued) == 0 {
+		return w.handOver(ctx, t)
+	}
+	w.q.addStep(t, len(queued))
+	for _, j := range queued {
+		w.q.push(j)
+	}
+	return nil
+}
+
+// changedKeys reads, in a snapshot of its own, what has changed since the table's copy began.
+func (w *loadWorker) changedKeys(t *loading) change.CopyFunc {
+	return func(ctx context.Context, to io.Writer) error {
+		view, err := w.r.capture.Open(ctx, w.src, nil)
+		if err != nil {
+			return err
+		}
+		defer view.Close(ctx)
+		return view.ChangedKeys(t.log, t.position.Snapshot)(ctx, to)
+	}
+}
+
+// handOver gives the table to the stream.
+func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
+	if err := w.r.store.SetCopied(ctx, w.dst, t.number); err != nil {
+		return err
+	}
+	if t.load.Source.Key == nil { // its copy has set the position
+		relations, err := w.r.store.Relations(ctx, w.dst)
+		if err != nil {
+			return err
+		}
+		for _, relation := range relations {
+			if relation.Number == t.number {
+				t.position = relation.Position
+			}
+		}
+	}
+	t.state = state.Copied
+	w.r.log.Info("table copied", "table", t.name.String())
+	w.copied <- t.table
+	return nil
+}
+
+// rejected deals with an error that a table is to blame for: the first time it is looked for the row, then the table
+// is set aside. Any other error is returned.
+func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
+	if err == nil || !pg.Rejected(err) || ctx.Err() != nil {
+		return err
+	}
+	if j.chunk != nil && !w.q.setCareful(j.t) {
+		w.q.push(j)
+		return nil
+	}
+	if !w.q.setGone(j.t) {
+		return nil // another chunk's worker has done it
+	}
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err.Error()); err != nil {
+		return err
+	}
+	w.copied <- j.t.table
+	return nil
+}
+
+// queue holds the jobs of a load. It is closed when everything is planned and nothing is left or under way.
+type queue struct {
+	mu       sync.Mutex
+	changed  *sync.Cond
+	jobs     []job
+	underway int
+	complete bool // planned
+	closed   bool
+}
+
+func newQueue() *queue {
+	q := &queue{}
+	q.changed = sync.NewCond(&q.mu)
+	return q
+}
+
+func (q *queue) locked(change func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	change()
+	q.changed.Broadcast()
+}
+
+// push queues a job; what finishes a table goes before further chunks.
+func (q *queue) push(j job) {
+	q.locked(func() {
+		if j.chunk == nil {
+			q.jobs = slices.Insert(q.jobs, 0, j)
+		} else {
+			q.jobs = append(q.jobs, j)
+		}
+	})
+}
+
+// pop waits for a job; false means that there will be none any more.
+func (q *queue) pop() (job, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		switch {
+		case q.closed:
+			return job{}, false
+		case len(q.jobs) > 0:
+			j := q.jobs[0]
+			q.jobs = q.jobs[1:]
+			q.underway++
+			return j, true
+		case q.complete && q.underway == 0:
+			return job{}, false
+		}
+		q.changed.Wait()
+	}
+}
+
+func (q *queue) done()    { q.locked(func() { q.underway-- }) }
+func (q *queue) planned() { q.locked(func() { q.complete = true }) }
+func (q *queue) close()   { q.locked(func() { q.closed = true }) }
+
+func (q *queue) addStep(t *loading, n int) { q.locked(func() { t.left += n }) }
+
+// stepDone counts one job of the table's present step as done, and says whether it was the last.
+func (q *queue) stepDone(t *loading) (last bool) {
+	q.locked(func() { t.left--; last = t.left == 0 })
+	return last
+}
+
+func (q *queue) isGone(t *loading) (gone bool) {
+	q.locked(func() { gone = t.gone })
+	return gone
+}
+
+func (q *queue) setGone(t *loading) (first bool) {
+	q.locked(func() { first = !t.gone; t.gone = true })
+	return first
+}
+
+func (q *queue) setCareful(t *loading) (was bool) {
+	q.locked(func() { was = t.careful; t.careful = true })
+	return was
+}

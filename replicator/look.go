@@ -1,0 +1,224 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/config"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// sides is what a look at both databases found.
+type sides struct {
+	src, dst       *pg.Conn
+	source, target *catalog.Catalog
+	captured       []capture.Table
+	position       change.Position  // the stream's
+	begun          bool             // the target holds state of the stream
+	selected       []*catalog.Table // what the configuration includes, by name
+	warnings       []string
+}
+
+func (s *sides) close() {
+	s.src.CloseNow()
+	s.dst.CloseNow()
+}
+
+// RefusedError lists why a stream can not be carried between two databases as they are. Nothing was changed.
+type RefusedError struct {
+	Problems []string
+	Config   bool // the configuration is what is wrong
+}
+
+func (e *RefusedError) Error() string { return strings.Join(e.Problems, "\n") }
+
+// Versions that work.
+const (
+	oldestSource = 90200
+	oldestTarget = 90500
+)
+
+// look connects to both sides and refuses what can not work, before anything is changed.
+func (r *Replicator) look(ctx context.Context) (*sides, error) {
+	s := &sides{}
+	if err := r.lookAt(ctx, s); err != nil {
+		s.close()
+		return nil, err
+	}
+	for _, warning := range s.warnings {
+		r.log.Warn(warning)
+	}
+	return s, nil
+}
+
+func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
+	if s.src, err = r.source.Connect(ctx, "source"); err != nil {
+		return err
+	}
+	if s.dst, err = r.target.Connect(ctx, "target"); err != nil {
+		return err
+	}
+	if problems, err := r.checkServers(ctx, s); err != nil || len(problems) > 0 {
+		return refuse(problems, err)
+	}
+	if s.source, err = catalog.Load(ctx, s.src); err != nil {
+		return err
+	}
+	if s.target, err = catalog.Load(ctx, s.dst); err != nil {
+		return err
+	}
+	if s.captured, err = r.capture.Tables(ctx, s.src); err != nil {
+		return err
+	}
+	if err := r.selectTables(s); err != nil {
+		return err
+	}
+	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
+		return refuse(problems, err)
+	}
+	problems, err := r.checkTables(ctx, s)
+	return refuse(problems, err)
+}
+
+func refuse(problems []string, err error) error {
+	if err != nil || len(problems) == 0 {
+		return err
+	}
+	return &RefusedError{Problems: problems}
+}
+
+// checkServers looks at the servers as such.
+func (r *Replicator) checkServers(ctx context.Context, s *sides) (problems []string, err error) {
+	if s.src.Version < oldestSource {
+		problems = append(problems, fmt.Sprintf("source: PostgreSQL %s is older than 9.2, the oldest that works", versionText(s.src.Version)))
+	}
+	if s.dst.Version < oldestTarget {
+		problems = append(problems, fmt.Sprintf("target: PostgreSQL %s is older than 9.5, the oldest that works", versionText(s.dst.Version)))
+	}
+	var identity [2]string
+	for i, conn := range []*pg.Conn{s.src, s.dst} {
+		var recovering, mayCreate bool
+		var database, user string
+		err := conn.QueryRow(ctx, `SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database(), current_user,
+				pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+				pg_catalog.pg_postmaster_start_time()::text || ' ' || d.oid || ' ' || pg_catalog.current_setting('port')
+			FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()`).Scan(&recovering, &database, &user, &mayCreate, &identity[i])
+		if err != nil {
+			return nil, err
+		}
+		if recovering {
+			problems = append(problems, fmt.Sprintf("%s: the server is in recovery, a standby; give the address of its primary", conn.Side))
+		} else if !mayCreate {
+			problems = append(problems, fmt.Sprintf("%s: role %s may not create a schema; GRANT CREATE ON DATABASE %s TO %s", conn.Side, user, pg.Ident(database), pg.Ident(user)))
+		}
+	}
+	if identity[0] == identity[1] {
+		return nil, &RefusedError{Config: true, Problems: []string{"source.dsn and target.dsn are the same database; give two"}}
+	}
+	return problems, nil
+}
+
+func versionText(number int) string {
+	if number >= 100000 {
+		return fmt.Sprintf("%d.%d", number/10000, number%10000)
+	}
+	return fmt.Sprintf("%d.%d.%d", number/10000, number/100%100, number%100)
+}
+
+// selectTables finds which tables the configuration includes, and says which relations it names that are none.
+func (r *Replicator) selectTables(s *sides) error {
+	var all []config.TableName
+	for name, t := range s.source.Tables {
+		all = append(all, config.TableName{Schema: name.Schema, Table: name.Relation})
+		if !r.config.Tables.Selects(name.Schema, name.Relation) {
+			continue
+		}
+		switch t.Kind {
+		case catalog.Ordinary:
+			s.selected = append(s.selected, t)
+		case catalog.Partitioned: // its partitions are ordinary tables
+		default:
+			if len(r.config.Tables.Include) > 0 || t.Kind == catalog.Foreign {
+				s.warnings = append(s.warnings, fmt.Sprintf("%s is a %s and is left out", name, t.Kind))
+			}
+		}
+	}
+	slices.SortFunc(s.selected, func(a, b *catalog.Table) int { return a.Name.Compare(b.Name) })
+	slices.Sort(s.warnings)
+	if unmatched := r.config.Tables.Unmatched(all); len(unmatched) > 0 {
+		return &RefusedError{Config: true, Problems: []string{fmt.Sprintf("tables.include: %s matches no table of the source; patterns are schema.table with * and ?", strings.Join(unmatched, ", "))}}
+	}
+	if len(s.selected) == 0 {
+		return &RefusedError{Config: true, Problems: []string{"tables: the source has no table that is included and not excluded"}}
+	}
+	return nil
+}
+
+// checkState compares what both sides remember of the stream.
+func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []string, err error) {
+	stream, err := r.store.Stream(ctx, s.dst)
+	if errors.Is(err, state.ErrMissing) {
+		if len(s.captured) > 0 {
+			s.warnings = append(s.warnings, "the source captures tables of this stream that the target knows nothing of; they are copied anew")
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.position, s.begun = stream.Position, true
+	if stream.Version != state.Version {
+		return []string{fmt.Sprintf("target: the stream's state has layout version %d and this pgibex works with %d", stream.Version, state.Version)}, nil
+	}
+	id, err := r.capture.ID(ctx, s.src)
+	if errors.Is(err, capture.ErrMissing) {
+		return []string{fmt.Sprintf("target: it holds stream %s of a source whose capture is gone here; if the source is the right one, run pgibex uninstall and begin anew with empty tables", r.config.Stream)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if id != stream.SourceID {
+		return []string{fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, stream.SourceID, id)}, nil
+	}
+	now, err := r.capture.Now(ctx, s.src)
+	if err != nil {
+		return nil, err
+	}
+	if now.Snapshot.Xmax < stream.Position.Snapshot.Xmax {
+		return []string{"source: its transactions lie behind the target's position: it was restored from an older copy, or is a standby promoted too early"}, nil
+	}
+	return r.checkPurged(ctx, s, stream)
+}
+
+// checkPurged refuses a target that lacks changes which the source has purged: one restored from an older copy.
+func (r *Replicator) checkPurged(ctx context.Context, s *sides, stream state.Stream) (problems []string, err error) {
+	relations, err := r.store.Relations(ctx, s.dst)
+	if err != nil {
+		return nil, err
+	}
+	own := map[int]state.Relation{}
+	for _, relation := range relations {
+		own[relation.Number] = relation
+	}
+	for _, t := range s.captured {
+		relation, there := own[t.Number]
+		if !there || relation.State == state.Captured {
+			continue
+		}
+		at := relation.Position
+		if at.IsZero() {
+			at = stream.Position
+		}
+		if !at.Snapshot.Covers(t.Purged) {
+			problems = append(problems, fmt.Sprintf("%s: the source has purged changes that this target does not have (it was restored from an older copy?); pgibex uninstall, empty the tables, begin anew", t.Name))
+		}
+	}
+	return problems, nil
+}

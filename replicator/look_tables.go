@@ -1,0 +1,164 @@
+package replicator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// checkTables looks at the selected tables that the stream does not have yet. Before a stream's first copy a
+// problem of one refuses all; later such a table is left out with a warning, for the sake of the others.
+func (r *Replicator) checkTables(ctx context.Context, s *sides) (problems []string, err error) {
+	known := map[catalog.Name]bool{}
+	if s.begun {
+		relations, err := r.store.Relations(ctx, s.dst)
+		if err != nil {
+			return nil, err
+		}
+		for _, relation := range relations {
+			known[relation.Name] = true
+		}
+	}
+	var fit []*catalog.Table
+	for _, t := range s.selected {
+		if known[t.Name] {
+			continue
+		}
+		found, err := r.checkTable(ctx, s, t)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, found...)
+		if len(found) == 0 {
+			fit = append(fit, t)
+		}
+	}
+	if s.begun {
+		for _, problem := range problems {
+			s.warnings = append(s.warnings, "left out: "+problem)
+		}
+		problems = nil
+	}
+	s.selected = fit
+	return problems, nil
+}
+
+// largeKeyless is the size in bytes from which the copy of a table without a key is worth a warning: it is read in one snapshot.
+const largeKeyless = 1 << 30
+
+func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.Table) (problems []string, err error) {
+	target := s.target.Tables[source.Name]
+	if target == nil {
+		return []string{fmt.Sprintf("%s: is missing on the target; create it there (pg_dump --schema-only of the source)", source.Name)}, nil
+	}
+	problems, warnings := catalog.Fit(source, target)
+	if keyless := catalog.Keyless(source, target); keyless != "" && target.Kind == catalog.Ordinary {
+		problems = append(problems, keyless)
+	}
+	if source.Key == nil {
+		warnings = append(warnings, r.warnKeyless(source))
+		if why, err := keylessSize(ctx, s.src, source); err != nil {
+			return nil, err
+		} else if why != "" {
+			warnings = append(warnings, why)
+		}
+	}
+	s.warnings = append(s.warnings, warnings...)
+	if len(problems) > 0 {
+		return problems, nil
+	}
+	for _, side := range []struct {
+		conn *pg.Conn
+		t    *catalog.Table
+		why  string
+	}{
+		{s.src, source, "only its owner may make triggers that fire always"},
+		{s.dst, target, "only its owner may drop and build its indexes"},
+	} {
+		var owner, user string
+		var may bool
+		err := side.conn.QueryRow(ctx, `SELECT pg_catalog.pg_get_userbyid(relowner), current_user, pg_catalog.pg_has_role(relowner, 'USAGE')
+			FROM pg_catalog.pg_class WHERE oid = $1`, side.t.OID).Scan(&owner, &user, &may)
+		if err != nil {
+			return nil, err
+		}
+		if !may {
+			problems = append(problems, fmt.Sprintf("%s: on the %s role %s has no rights of its owner %s (%s); GRANT %s TO %s",
+				source.Name, side.conn.Side, user, owner, side.why, pg.Ident(owner), pg.Ident(user)))
+		}
+	}
+	if len(problems) > 0 {
+		return problems, nil
+	}
+	found, err := r.checkTarget(ctx, s, target)
+	return append(problems, found...), err
+}
+
+func (r *Replicator) warnKeyless(t *catalog.Table) string {
+	text := fmt.Sprintf("%s has no primary key; whole rows of it are recorded, and deletes look through the whole table on the target", t.Name)
+	if why := t.WhyKeyless(); why != "" {
+		text += " (" + why + ")"
+	}
+	return text
+}
+
+func keylessSize(ctx context.Context, src *pg.Conn, t *catalog.Table) (warning string, err error) {
+	var size int64
+	if err := src.QueryRow(ctx, "SELECT pg_catalog.pg_table_size($1::oid)", t.OID).Scan(&size); err != nil || size < largeKeyless {
+		return "", err
+	}
+	return fmt.Sprintf("%s has no key and %d MB: it is copied in one transaction, which keeps the source from vacuuming for that long", t.Name, size>>20), nil
+}
+
+// checkTarget looks whether the table is empty, and whether something there fires in spite of us.
+func (r *Replicator) checkTarget(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
+	var filled bool
+	var firing []string
+	err = s.dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+t.SQL()+"), ARRAY(SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') ORDER BY 1)", t.OID).
+		Scan(&filled, &firing)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range firing {
+		s.warnings = append(s.warnings, fmt.Sprintf("%s: trigger %s of the target is ENABLE ALWAYS or REPLICA and fires for replicated rows", t.Name, name))
+	}
+	if filled {
+		problems = append(problems, fmt.Sprintf("%s: is not empty on the target and was not loaded by this stream; TRUNCATE it there, or exclude it", t.Name))
+	}
+	return problems, nil
+}
+
+// install makes the capture of the selected tables that lack it, and lets the target know of every table that is captured.
+func (r *Replicator) install(ctx context.Context, s *sides) error {
+	id, err := r.installCapture(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !s.begun {
+		if err := r.store.Install(ctx, s.dst, id); err != nil {
+			return err
+		}
+		s.begun = true
+	}
+	relations, err := r.store.Relations(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	for _, t := range s.captured {
+		if slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Number == t.Number }) {
+			continue
+		}
+		var rows int64
+		if source := s.source.Tables[t.Name]; source != nil {
+			rows = source.Rows
+		}
+		if err := r.store.Add(ctx, s.dst, t.Number, t.Name, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}

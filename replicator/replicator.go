@@ -1,0 +1,133 @@
+// Package replicator is the procedure: it wires capture, snapshot and apply, which know nothing of one another, into a
+// stream that carries a source's tables to a target.
+//
+// Read attempt for the whole of it. All state is in the two databases, so every error that may pass is dealt with in one
+// way: everything is let go and the procedure begins anew.
+package replicator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/config"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+	"github.com/pgibex/pgibex/metrics"
+	"github.com/pgibex/pgibex/snapshot"
+)
+
+// Replicator carries one stream.
+type Replicator struct {
+	config  *config.Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+
+	source, target pg.Server
+	capture        *capture.Capture
+	store          *state.Store
+	loader         *snapshot.Loader
+}
+
+// New returns the replicator of the stream that the configuration describes. It does not connect.
+func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
+	store := state.NewStore(c.Stream)
+	return &Replicator{
+		config: c, log: log, metrics: m,
+		source:  pg.Server{Side: pg.Source, DSN: c.Source.DSN, Stream: c.Stream},
+		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Stream: c.Stream},
+		capture: capture.New(c.Stream),
+		store:   store,
+		loader:  &snapshot.Loader{Store: store, ChunkSize: int64(c.Copy.ChunkSize), ChunkTime: c.Copy.ChunkTime},
+	}
+}
+
+// Run carries the stream until ctx ends: the daemon.
+func (r *Replicator) Run(ctx context.Context) error {
+	err := r.persist(ctx, goal{})
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())) {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// attempt is the procedure, from beginning to end.
+func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
+	lead, err := r.lead(ctx)
+	if err != nil {
+		return err
+	}
+	defer lead.release()
+
+	sides, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer sides.close()
+	if err := r.install(ctx, sides); err != nil {
+		return err
+	}
+	if err := r.store.Take(ctx, sides.dst); err != nil {
+		return err
+	}
+	tables, err := r.known(ctx, sides)
+	if err != nil {
+		return err
+	}
+
+	copied := make(chan *table, len(tables)) // from load to stream
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return lead.keep(ctx) })
+	group.Go(func() error { return r.load(ctx, tables, copied) })
+	group.Go(func() error { return r.stream(ctx, sides, tables, copied, g) })
+	if err := group.Wait(); !errors.Is(err, errGoalReached) {
+		return err
+	}
+	return nil
+}
+
+// persist attempts until the goal is reached, the context ends, or an error comes that does not pass by itself. The first
+// attempt must reach both servers: a wrong address is to be told at once.
+func (r *Replicator) persist(ctx context.Context, g goal) error {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond), backoff.WithMaxInterval(15*time.Second), backoff.WithMaxElapsedTime(0))
+	if err := r.reach(ctx); err != nil {
+		return err
+	}
+	return backoff.RetryNotify(func() error {
+		start := time.Now()
+		err := r.attempt(ctx, g)
+		r.metrics.SetLeading(false)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return backoff.Permanent(ctx.Err())
+		case !errors.Is(err, state.ErrFenced) && !pg.Transient(err):
+			return backoff.Permanent(err)
+		}
+		if time.Since(start) > time.Minute {
+			wait.Reset()
+		}
+		return err
+	}, backoff.WithContext(wait, ctx), func(err error, wait time.Duration) {
+		r.metrics.Restarts.Inc()
+		r.log.Warn("interrupted; will go on from the target's position", "error", err, "retry_in", wait.Round(time.Millisecond).String())
+	})
+}
+
+// reach connects to either side once.
+func (r *Replicator) reach(ctx context.Context) error {
+	for _, server := range []pg.Server{r.source, r.target} {
+		conn, err := server.Connect(ctx, "check")
+		if err != nil {
+			return err
+		}
+		conn.CloseNow()
+	}
+	return nil
+}

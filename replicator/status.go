@@ -1,0 +1,166 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// Status is what both databases say of a stream, whether or not a daemon runs.
+type Status struct {
+	Stream       string        `json:"stream"`
+	Phase        string        `json:"phase"`      // not installed, copying, catching up, streaming
+	Consistent   bool          `json:"consistent"` // all tables that are not quarantined show one state of the source
+	Daemon       bool          `json:"daemon"`     // a process carries the stream
+	Position     string        `json:"position"`   // txid_snapshot
+	PositionTime *time.Time    `json:"position_time"`
+	LagSeconds   float64       `json:"lag_seconds"` // -1 before the first batch
+	BacklogRows  int64         `json:"backlog_rows"`
+	BacklogBytes int64         `json:"backlog_bytes"`
+	Tables       []TableStatus `json:"tables"`
+	ForeignKeys  []string      `json:"foreign_key_failures,omitempty"`
+}
+
+// TableStatus is what is known of one table.
+type TableStatus struct {
+	Number        int         `json:"number"`
+	Table         string      `json:"table"`
+	State         state.State `json:"state"`
+	Reason        string      `json:"reason,omitempty"`
+	RowsCopied    int64       `json:"rows_copied"`
+	BytesCopied   int64       `json:"bytes_copied"`
+	RowsEstimated int64       `json:"rows_estimated"`
+	Chunks        int         `json:"chunks"`
+	ChunksDone    int         `json:"chunks_done"`
+	ETASeconds    *float64    `json:"eta_seconds,omitempty"` // of the copy
+	PendingRows   int64       `json:"pending_rows"`          // deltas not applied yet
+	PendingBytes  int64       `json:"pending_bytes"`
+	DrainBlocks   int64       `json:"drain_blocks,omitempty"` // blocks of a long backlog still to be applied
+}
+
+// Status reads both databases.
+func (r *Replicator) Status(ctx context.Context) (*Status, error) {
+	src, err := r.source.Connect(ctx, "status")
+	if err != nil {
+		return nil, err
+	}
+	defer src.CloseNow()
+	dst, err := r.target.Connect(ctx, "status")
+	if err != nil {
+		return nil, err
+	}
+	defer dst.CloseNow()
+	status := &Status{Stream: r.config.Stream, Phase: "not installed", LagSeconds: -1, Tables: []TableStatus{}}
+	stream, err := r.store.Stream(ctx, dst)
+	if errors.Is(err, state.ErrMissing) {
+		return status, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	free, err := r.tryLock(ctx, dst)
+	if err != nil {
+		return nil, err
+	}
+	status.Daemon = !free
+	if !stream.Position.IsZero() {
+		status.Position, status.PositionTime = stream.Position.Snapshot.String(), &stream.Position.Clock
+	}
+	if err := r.tableStatus(ctx, src, dst, stream, status); err != nil {
+		return nil, err
+	}
+	status.ForeignKeys, err = r.loader.Failures(ctx, dst)
+	return status, err
+}
+
+func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream state.Stream, status *Status) error {
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return err
+	}
+	progress, err := r.loader.Progress(ctx, dst)
+	if err != nil {
+		return err
+	}
+	draining, err := drainLeft(ctx, r.store, dst)
+	if err != nil {
+		return err
+	}
+	positions := map[int]change.Snapshot{}
+	oldest := stream.Position.Clock
+	for _, relation := range relations {
+		at := relation.Position
+		if at.IsZero() {
+			at = stream.Position
+		}
+		positions[relation.Number] = at.Snapshot
+		if relation.State == state.Streaming && at.Clock.Before(oldest) {
+			oldest = at.Clock
+		}
+	}
+	now, err := r.capture.Now(ctx, src)
+	if err != nil {
+		return err
+	}
+	pending, err := r.capture.Pending(ctx, src, positions)
+	if err != nil {
+		return err
+	}
+	waiting := false // changes of streaming tables
+	for _, relation := range relations {
+		p := progress[relation.Number]
+		t := TableStatus{
+			Number: relation.Number, Table: relation.Name.String(), State: relation.State, Reason: relation.Reason,
+			RowsCopied: p.Rows, BytesCopied: p.Bytes, RowsEstimated: max(relation.RowsEstimated, p.Rows), Chunks: p.Chunks, ChunksDone: p.Done,
+			PendingRows: pending[relation.Number].Rows, PendingBytes: pending[relation.Number].Bytes, DrainBlocks: draining[relation.Number],
+		}
+		if relation.State == state.Copying {
+			t.ETASeconds = p.ETA()
+		}
+		status.Tables = append(status.Tables, t)
+		status.BacklogRows += t.PendingRows
+		status.BacklogBytes += t.PendingBytes
+		waiting = waiting || t.State == state.Streaming && t.PendingRows > 0
+	}
+	status.Phase, status.Consistent = phase(relations, stream)
+	switch {
+	case stream.Position.IsZero():
+	case waiting:
+		status.LagSeconds = max(0, now.Clock.Sub(oldest).Seconds())
+	default:
+		status.LagSeconds = 0 // nothing is missing on the target
+	}
+	return nil
+}
+
+func phase(relations []state.Relation, stream state.Stream) (phase string, consistent bool) {
+	phase, consistent = "streaming", !stream.Position.IsZero()
+	for _, relation := range relations {
+		switch {
+		case relation.State == state.Captured || relation.State == state.Copying:
+			return "copying", false
+		case relation.State == state.Quarantined:
+		case relation.State == state.Copied || !relation.Position.IsZero():
+			phase, consistent = "catching up", false
+		}
+	}
+	return phase, consistent
+}
+
+// Summary is the status in a line.
+func (s *Status) Summary() string {
+	daemon := "no daemon"
+	if s.Daemon {
+		daemon = "daemon running"
+	}
+	lag := "none yet"
+	if s.LagSeconds >= 0 {
+		lag = time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Millisecond).String()
+	}
+	return fmt.Sprintf("stream %s: %s, %s, lag %s, %d changes behind", s.Stream, s.Phase, daemon, lag, s.BacklogRows)
+}

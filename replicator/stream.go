@@ -1,0 +1,342 @@
+package replicator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgibex/pgibex/apply"
+	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// errGoalReached ends an attempt that has nothing more to do.
+var errGoalReached = errors.New("goal reached")
+
+// stream follows the source: it reads batch after batch and applies each atomically. A table whose backlog is too long for
+// that drains on the side, with a position of its own, and joins the others again.
+type stream struct {
+	r        *Replicator
+	src, dst *pg.Conn // for looking at either side, and upkeep
+	writer   *apply.Writer
+	goal     goal
+
+	position  change.Position // of the stream, as far as anything was found
+	persisted change.Position // as the target has it
+	written   time.Time       // when it was persisted
+
+	all      []*table
+	tables   map[int]*table // that are followed here: copied or streaming, and not draining
+	draining map[int]*table
+	waiting  int // tables that the loader has not handed over yet
+	asideN   int // tables in quarantine
+
+	copied  <-chan *table
+	drained chan drained
+	drains  *errgroup.Group
+	slots   chan struct{}
+
+	last   change.Snapshot // of the poll that found nothing more to do
+	upkeep upkeep
+}
+
+func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copied <-chan *table, g goal) error {
+	group, ctx := errgroup.WithContext(ctx)
+	st := &stream{
+		r: r, src: s.src, dst: s.dst, goal: g,
+		writer:   apply.NewWriter(r.target, "apply", r.store),
+		position: s.position, persisted: s.position, written: time.Now(),
+		all: tables, tables: map[int]*table{}, draining: map[int]*table{},
+		copied: copied, drained: make(chan drained, len(tables)), drains: group,
+		slots: make(chan struct{}, r.config.Apply.Workers),
+	}
+	defer st.writer.Close()
+	defer func() { st.src.CloseNow() }() // it may be another than it was
+	for _, t := range tables {
+		switch t.state {
+		case state.Copied, state.Streaming:
+			st.tables[t.number] = t
+		case state.Captured, state.Copying:
+			st.waiting++
+		case state.Quarantined:
+			st.asideN++
+		}
+	}
+	group.Go(func() error { return st.follow(ctx) })
+	return group.Wait()
+}
+
+// follow polls until the goal is reached or ctx ends. The interval grows with what a poll costs: looking must not take
+// more than about a tenth of the source's time.
+func (s *stream) follow(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case t := <-s.copied:
+			if err := s.accept(ctx, t); err != nil {
+				return err
+			}
+			continue
+		case d := <-s.drained:
+			if err := s.rejoin(ctx, d); err != nil {
+				return err
+			}
+			continue
+		case <-timer.C:
+		}
+		start := time.Now()
+		more, err := s.poll(ctx)
+		if err != nil {
+			return err
+		}
+		if s.goal.reached(s) {
+			return s.finish(ctx)
+		}
+		interval := max(s.r.config.Apply.PollInterval, min(10*time.Since(start), maxPollInterval))
+		if more {
+			interval = 0
+		}
+		timer.Reset(max(0, interval-time.Since(start)))
+	}
+}
+
+const maxPollInterval = 2 * time.Second
+
+// accept takes a table over from the loader, which may have had to set it aside.
+func (s *stream) accept(ctx context.Context, t *table) error {
+	s.waiting--
+	if t.state == state.Quarantined {
+		s.asideN++
+		return nil
+	}
+	if t.apply == nil { // its key's index was only built now
+		target, err := catalog.Load(ctx, s.dst)
+		if err != nil {
+			return err
+		}
+		if t.wireApply(target); t.apply == nil {
+			return s.setAside(ctx, t, catalog.Keyless(t.load.Source, t.load.Target))
+		}
+	}
+	s.tables[t.number] = t
+	s.last = change.Snapshot{} // look at it, whether or not anything has happened since
+	return nil
+}
+
+// poll looks for changes, applies them, and does what upkeep is due. more asks for another poll at once.
+func (s *stream) poll(ctx context.Context) (more bool, err error) {
+	asked := time.Now()
+	now, err := s.r.capture.Now(ctx, s.src)
+	if err != nil {
+		return false, err
+	}
+	if now.Snapshot.Equal(s.last) {
+		s.setCurrent(asked)
+		if err := s.beat(ctx); err != nil {
+			return false, err
+		}
+		return false, s.maintain(ctx, nil)
+	}
+	logs := s.logs()
+	if err := s.r.capture.LookForWriters(ctx, s.src, logs); err != nil {
+		return false, err
+	}
+	asked = time.Now()
+	view, err := s.r.capture.Open(ctx, s.src, logs)
+	if err != nil {
+		return false, err
+	}
+	fit, long := s.divide()
+	err = s.batch(ctx, view, fit)
+	view.Close(ctx)
+	if err != nil {
+		return s.blame(ctx, err)
+	}
+	view.Read()
+	s.position = view.Position
+	s.setCurrent(asked)
+	for _, t := range long {
+		if err := s.drain(ctx, t); err != nil {
+			return false, err
+		}
+	}
+	if len(long) == 0 {
+		s.last = view.Position.Snapshot
+	}
+	return len(long) > 0, s.maintain(ctx, view)
+}
+
+// beat writes the position now and then although nothing has changed in our tables since: others wait to see it pass.
+func (s *stream) beat(ctx context.Context) error {
+	if !s.due() || s.persisted.Snapshot.Equal(s.position.Snapshot) {
+		return nil
+	}
+	return s.write(ctx, change.Batch{Position: s.position}, nil, nil)
+}
+
+func (s *stream) logs() map[int]*capture.Log {
+	logs := make(map[int]*capture.Log, len(s.tables))
+	for number, t := range s.tables {
+		logs[number] = t.log
+	}
+	return logs
+}
+
+// setCurrent: the target shows what the source had committed at that time, as far as no table lags behind the others.
+func (s *stream) setCurrent(at time.Time) {
+	s.r.metrics.SetTables(s.count())
+	if len(s.tables) == 0 {
+		return
+	}
+	for _, t := range s.draining {
+		// The difference of two readings of the source's clock: this host's may differ from it.
+		at = at.Add(min(0, t.position.Clock.Sub(s.position.Clock)))
+	}
+	s.r.metrics.SetCurrent(at)
+}
+
+func (s *stream) count() map[string]int {
+	count := map[string]int{}
+	for _, known := range state.States {
+		count[string(known)] = 0
+	}
+	for _, t := range s.tables {
+		count[string(t.state)]++
+	}
+	count[string(state.Streaming)] += len(s.draining)
+	count[string(state.Copying)] += s.waiting
+	count[string(state.Quarantined)] = s.asideN
+	return count
+}
+
+// batch applies what the view shows of the tables, atomically.
+func (s *stream) batch(ctx context.Context, view *capture.View, tables []*table) error {
+	batch := change.Batch{Position: view.Position}
+	plans := map[int]*apply.Table{}
+	var joined []int
+	for _, t := range tables {
+		if part, ok := view.Part(t.log, t.at(s.position).Snapshot); ok {
+			batch.Parts = append(batch.Parts, part)
+			plans[t.number] = t.apply
+		}
+		if !t.position.IsZero() || t.state != state.Streaming {
+			joined = append(joined, t.number)
+		}
+	}
+	if err := s.write(ctx, batch, plans, joined); err != nil {
+		return err
+	}
+	for _, number := range joined {
+		s.join(s.tables[number])
+	}
+	return nil
+}
+
+func (s *stream) write(ctx context.Context, batch change.Batch, plans map[int]*apply.Table, joined []int) error {
+	start := time.Now()
+	stats, err := s.writer.Batch(ctx, batch, plans, joined, s.due())
+	if err == nil && stats.Written {
+		s.persisted, s.written = batch.Position, time.Now()
+		s.r.observe(stats, start)
+	}
+	return err
+}
+
+func (r *Replicator) observe(stats apply.Stats, start time.Time) {
+	r.metrics.Batches.Inc()
+	r.metrics.BatchSeconds.Observe(time.Since(start).Seconds())
+	r.metrics.AppliedRows.Add(float64(stats.Rows))
+	r.metrics.AppliedBytes.Add(float64(stats.Bytes))
+}
+
+// heartbeat is how long the target's position may stay behind while nothing changes in our tables.
+const heartbeat = 10 * time.Second
+
+// due says whether the position is to be written although nothing has changed: it holds the source's segments.
+func (s *stream) due() bool {
+	return time.Since(s.written) > heartbeat || s.goal.mark != nil ||
+		slices.ContainsFunc(s.all, func(t *table) bool { return s.tables[t.number] == t && t.log.Emptiable() })
+}
+
+func (s *stream) join(t *table) {
+	if t.state != state.Streaming {
+		s.r.log.Info("table streams", "table", t.name.String())
+	}
+	t.state, t.position = state.Streaming, change.Position{}
+	s.upkeep.joined = true
+}
+
+// divide takes the tables with the shortest backlogs for the batch, as many as its size allows, and always those without
+// a key, whose images must not be applied in pieces.
+func (s *stream) divide() (fit, long []*table) {
+	var total int64
+	tables := slices.Collect(maps.Values(s.tables))
+	slices.SortFunc(tables, func(a, b *table) int {
+		return cmp.Or(cmp.Compare(a.log.Pending(), b.log.Pending()), cmp.Compare(a.number, b.number))
+	})
+	var backlog int64
+	for _, t := range tables {
+		pending := t.log.Pending()
+		backlog += pending
+		if t.load.Source.Key == nil || total+pending <= int64(s.r.config.Apply.BatchSize) {
+			total += pending
+			fit = append(fit, t)
+			continue
+		}
+		long = append(long, t)
+	}
+	s.r.metrics.BacklogBytes.Set(float64(backlog))
+	return fit, long
+}
+
+// blame finds out what to do about a batch that failed. When one table's data or definition is the cause it is tried in
+// a more patient way, and in the end set aside.
+func (s *stream) blame(ctx context.Context, err error) (more bool, _ error) {
+	var tableErr *apply.TableError
+	if ctx.Err() != nil || !errors.As(err, &tableErr) {
+		return false, err
+	}
+	if s.writer.Soften(tableErr.Table, err) {
+		s.r.log.Debug("batch failed; trying once more", "table", s.tables[tableErr.Table].name.String(), "error", err)
+	} else if err := s.setAside(ctx, s.tables[tableErr.Table], err.Error()); err != nil {
+		return false, err
+	}
+	// The source's session may have been lost with the COPY that failed.
+	if s.src.IsClosed() {
+		if s.src, err = s.r.source.Connect(ctx, "source"); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// setAside quarantines a table that is followed here.
+func (s *stream) setAside(ctx context.Context, t *table, reason string) error {
+	delete(s.tables, t.number)
+	delete(s.draining, t.number)
+	s.asideN++
+	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), reason)
+}
+
+// finish leaves the target exact: sequences, and every constraint.
+func (s *stream) finish(ctx context.Context) error {
+	if err := s.syncSequences(ctx); err != nil {
+		return err
+	}
+	if err := s.foreignKeys(ctx, true); err != nil {
+		return fmt.Errorf("catch up: %w", err)
+	}
+	return errGoalReached
+}

@@ -1,0 +1,225 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// Session prepares a session of the source for copying: a range of the key is read through its index, however little
+// the planner thinks of that.
+func Session(ctx context.Context, src *pg.Conn) error {
+	return src.Run(ctx, "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off")
+}
+
+// Begin records the plan of a table's copy and drops what would slow it down, all in one transaction. Everything
+// committed on the source after the position must be captured.
+func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chunk, from change.Position) error {
+	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		if err := l.Store.SetCopying(ctx, dst, t.Number, from); err != nil {
+			return err
+		}
+		for _, c := range chunks {
+			_, err := dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high) VALUES ($1, $2, $3, $4, $5)"),
+				t.Number, c.Chunk, c.Kind, c.Low, c.High)
+			if err != nil {
+				return err
+			}
+		}
+		return l.putOff(ctx, dst, t)
+	})
+	if err != nil {
+		return fmt.Errorf("begin to copy %s: %w", t.Source.Name, err)
+	}
+	return nil
+}
+
+// Todo reads which chunks of a table are not done, and whether it has more than one at all.
+func (l *Loader) Todo(ctx context.Context, dst *pg.Conn, number int) (todo []Chunk, several bool, err error) {
+	rows, err := dst.Query(ctx, l.Store.SQL("SELECT chunk, kind, low, high, done_at IS NOT NULL FROM {{schema}}.chunk WHERE number = $1 ORDER BY chunk"), number)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var c Chunk
+		var done bool
+		if err := rows.Scan(&c.Chunk, &c.Kind, &c.Low, &c.High, &done); err != nil {
+			return nil, false, err
+		}
+		n++
+		if !done {
+			todo = append(todo, c)
+		}
+	}
+	return todo, n > 1, rows.Err()
+}
+
+// Copied is what one chunk brought.
+type Copied struct {
+	Rows, Bytes int64 // Bytes of COPY text
+	Took        time.Duration
+}
+
+// splitAfter is how many chunk times a chunk may take before it is split. The source's snapshot is held no longer.
+const splitAfter = 4
+
+// ErrTooLong means that a chunk took several times the time it may take; it has been given up, to be split.
+var ErrTooLong = errors.New("the chunk takes too long")
+
+// Copy copies one chunk and records it as done. With careful set an error names the key of the row at fault. now, for a
+// table without a key, returns the source's position within the transaction that the rows are read in.
+func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (Copied, error) {
+	start := time.Now()
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if c.splittable() {
+		limited, cancel = context.WithTimeoutCause(ctx, splitAfter*l.ChunkTime, ErrTooLong)
+	}
+	defer cancel()
+	copied, err := l.copyChunk(limited, src, dst, t, c, careful, now)
+	if err != nil {
+		if ctx.Err() == nil && errors.Is(context.Cause(limited), ErrTooLong) {
+			return copied, ErrTooLong
+		}
+		return copied, fmt.Errorf("copy %s: %w", t.Source.Name, err)
+	}
+	copied.Took = time.Since(start)
+	return copied, nil
+}
+
+func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (copied Copied, err error) {
+	err = src.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) error {
+		at, err := now(ctx, src)
+		if err != nil {
+			return err
+		}
+		return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			if err := l.Store.Hold(ctx, dst); err != nil {
+				return err
+			}
+			if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
+				return err
+			}
+			if t.Source.Key == nil { // its deltas count from exactly this snapshot
+				if err := l.Store.SetPosition(ctx, dst, t.Number, at); err != nil {
+					return err
+				}
+			}
+			_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
+				t.Number, c.Chunk, copied.Rows, copied.Bytes)
+			return err
+		})
+	})
+	return copied, err
+}
+
+func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful bool) (copied Copied, err error) {
+	rows := &rowWriter{keyFields: len(t.Source.KeyNames()), keep: careful && t.Source.Key != nil}
+	err = pg.Pipe(ctx, func(ctx context.Context, w io.Writer) error {
+		rows.to = w
+		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows)
+	}, func(ctx context.Context, r io.Reader) (err error) {
+		copied.Rows, err = dst.CopyIn(ctx, "COPY "+t.Target.SQL()+t.columnList()+" FROM STDIN", r)
+		return err
+	})
+	copied.Bytes = rows.bytes
+	if err != nil && rows.keep {
+		err = pg.LocateCopyError(err, t.Source.KeyNames(), rows.keys)
+	}
+	return copied, err
+}
+
+func (t Table) columnList() string {
+	names := t.columns()
+	if len(names) == 0 {
+		return ""
+	}
+	for i, name := range names {
+		names[i] = pg.Ident(name)
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+// rowWriter counts, and keeps the keys where somebody wants to know which row was at fault.
+type rowWriter struct {
+	to        io.Writer
+	bytes     int64
+	keyFields int
+	keep      bool
+	keys      []string
+}
+
+func (w *rowWriter) Write(row []byte) (int, error) {
+	w.bytes += int64(len(row))
+	if w.keep {
+		w.keys = append(w.keys, string(pg.KeyFields(row, w.keyFields)))
+	}
+	return w.to.Write(row)
+}
+
+// splittable: an unbounded end has no middle; such a chunk is let run.
+func (c Chunk) splittable() bool {
+	return c.Low != nil && c.High != nil && *c.High-*c.Low > 1
+}
+
+// Split replaces a chunk by its halves.
+func (l *Loader) Split(ctx context.Context, dst *pg.Conn, number int, c Chunk) (halves []Chunk, err error) {
+	middle := *c.Low + (*c.High-*c.Low)/2
+	lower, upper := c, c
+	lower.High, upper.Low = &middle, &middle
+	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		if _, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET high = $3 WHERE number = $1 AND chunk = $2"), number, c.Chunk, middle); err != nil {
+			return err
+		}
+		return dst.QueryRow(ctx, l.Store.SQL(`INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high)
+			SELECT $1, max(chunk) + 1, $2, $3, $4 FROM {{schema}}.chunk WHERE number = $1 RETURNING chunk`),
+			number, c.Kind, upper.Low, upper.High).Scan(&upper.Chunk)
+	})
+	return []Chunk{lower, upper}, err
+}
+
+// Settle deletes the copied rows whose keys have changed since the copy began, before unique indexes are built: chunks of
+// different snapshots may have brought one row twice, or a unique value that changed hands in two rows. What is left has
+// not changed since before the first chunk, and what is deleted here comes back with the deltas.
+func (l *Loader) Settle(ctx context.Context, dst *pg.Conn, t Table, keys change.CopyFunc) error {
+	var columns, on []string
+	unique := t.Source.Key
+	for i, name := range t.Source.KeyNames() {
+		column := t.Target.Column(name)
+		columns = append(columns, pg.Ident(name)+" "+column.Base)
+		on = append(on, fmt.Sprintf("t.%s %s c.%s", pg.Ident(name), unique.Equal[i], pg.Ident(name)))
+	}
+	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		if err := dst.Run(ctx, "CREATE TEMP TABLE changed ("+strings.Join(columns, ", ")+") ON COMMIT DROP"); err != nil {
+			return err
+		}
+		err := pg.Pipe(ctx, keys, func(ctx context.Context, r io.Reader) error {
+			_, err := dst.CopyIn(ctx, "COPY pg_temp.changed FROM STDIN", r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return dst.Run(ctx, fmt.Sprintf("ANALYZE pg_temp.changed; DELETE FROM ONLY %s t USING pg_temp.changed c WHERE %s", t.Target.SQL(), strings.Join(on, " AND ")))
+	})
+	if err != nil {
+		return fmt.Errorf("settle what changed in %s during its copy: %w", t.Source.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package snapshot
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+//go:embed sql/definitions.sql
+var definitionsSQL string
+
+// Definition is an index or constraint that was dropped for the copy.
+type Definition struct {
+	Number     int
+	Kind, Name string
+	TableSQL   string
+	Statements []string
+	Ordinal    int // 0 primary key, 1 unique, 2 other index, 3 foreign key
+}
+
+// Unique says whether the index belongs to a constraint or is unique.
+func (d Definition) Unique() bool { return d.Ordinal < 2 }
+
+// lockTimeout bounds how long we wait for a lock on a table of the target, in front of its readers.
+const lockTimeout = "SET LOCAL lock_timeout = '5s'"
+
+// putOff drops the indexes of a table and every foreign key from and to it, and keeps their definitions.
+// What something else depends on stays.
+func (l *Loader) putOff(ctx context.Context, dst *pg.Conn, t Table) error {
+	type dropped struct {
+		Definition
+		drop string
+	}
+	if err := dst.Run(ctx, lockTimeout); err != nil {
+		return err
+	}
+	rows, err := dst.Query(ctx, definitionsSQL, t.Target.SQL())
+	if err != nil {
+		return err
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d dropped, err error) {
+		err = row.Scan(&d.Kind, &d.Name, &d.TableSQL, &d.drop, &d.Statements, &d.Ordinal)
+		return d, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		err := dst.Run(ctx, "SAVEPOINT dropping; "+d.drop+"; RELEASE dropping")
+		if state := pg.State(err); state == pg.DependentObjects {
+			if err := dst.Run(ctx, "ROLLBACK TO dropping"); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("drop %s %s: %w", d.Kind, d.Name, err)
+		}
+		_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6)"),
+			t.Number, d.Kind, d.Name, d.Ordinal, d.TableSQL, d.Statements)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Definitions reads what is still to be built, in the order in which it is: of one table without foreign keys, or (number 0) all
+// foreign keys.
+func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]Definition, error) {
+	rows, err := dst.Query(ctx, l.Store.SQL(`SELECT number, kind, name, table_sql, statements, ordinal FROM {{schema}}.definition
+		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' ELSE kind <> 'foreign key' AND number = $1 END ORDER BY ordinal, name`), number)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Definition, err error) {
+		err = row.Scan(&d.Number, &d.Kind, &d.Name, &d.TableSQL, &d.Statements, &d.Ordinal)
+		return d, err
+	})
+}
+
+// Build builds an index, or a constraint with its index, and forgets its definition in the same transaction.
+func (l *Loader) Build(ctx context.Context, dst *pg.Conn, d Definition) error {
+	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		if err := dst.Run(ctx, strings.Join(d.Statements, ";\n")); err != nil {
+			return err
+		}
+		return l.forget(ctx, dst, d)
+	})
+	if err != nil {
+		return fmt.Errorf("build %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, err)
+	}
+	return nil
+}
+
+// AddForeignKey makes a foreign key that is not checked yet: a short lock on both tables, not to be asked for while a
+// transaction of ours holds one of them.
+func (l *Loader) AddForeignKey(ctx context.Context, dst *pg.Conn, d Definition) error {
+	var there bool
+	err := dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conname = $1 AND conrelid = $2::text::pg_catalog.regclass)",
+		d.Name, d.TableSQL).Scan(&there)
+	if err == nil && !there {
+		var add []string
+		for _, statement := range d.Statements {
+			if !isValidation(statement) {
+				add = append(add, statement)
+			}
+		}
+		err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			return dst.Run(ctx, lockTimeout+";"+strings.Join(add, ";\n"))
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("add foreign key %s of %s: %w", d.Name, d.TableSQL, err)
+	}
+	return nil
+}
+
+// ValidateForeignKey checks every row against a foreign key that AddForeignKey made, with a lock that keeps nobody from writing, and
+// forgets its definition.
+func (l *Loader) ValidateForeignKey(ctx context.Context, dst *pg.Conn, d Definition) error {
+	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		for _, statement := range d.Statements {
+			if isValidation(statement) {
+				if err := dst.Run(ctx, statement); err != nil {
+					return err
+				}
+			}
+		}
+		return l.forget(ctx, dst, d)
+	})
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("validate foreign key %s of %s: %w", d.Name, d.TableSQL, err)
+	_, noteErr := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = $1 WHERE table_sql = $2 AND kind = $3 AND name = $4"),
+		err.Error(), d.TableSQL, d.Kind, d.Name)
+	return errors.Join(err, noteErr)
+}
+
+func isValidation(statement string) bool { return strings.Contains(statement, " VALIDATE CONSTRAINT ") }
+
+func (l *Loader) forget(ctx context.Context, dst *pg.Conn, d Definition) error {
+	_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3"), d.TableSQL, d.Kind, d.Name)
+	return err
+}
+
+// Failures are the foreign keys that could not be validated, each with its reason.
+func (l *Loader) Failures(ctx context.Context, dst *pg.Conn) ([]string, error) {
+	rows, err := dst.Query(ctx, l.Store.SQL("SELECT failure FROM {{schema}}.definition WHERE failure IS NOT NULL ORDER BY table_sql, name"))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}

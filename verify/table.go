@@ -1,0 +1,196 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// table is a pair with the expressions to compare it by.
+type table struct {
+	Pair   *Pair
+	source *side
+	target *side
+	result tally
+}
+
+// side is a table as one server has it. Its rows are named t in all expressions.
+type side struct {
+	*catalog.Table
+	key     []catalog.Column
+	equal   []string // the equality operators of the key's index
+	columns []string // names of the compared columns
+	values  []string // an expression for each that has the same text wherever the value is the same
+	utf8    bool     // the server's own encoding; anything else is converted before it is hashed
+}
+
+func newTables(ctx context.Context, s *sessions, pairs []Pair) ([]*table, error) {
+	sourceTypes, err := loadTypes(ctx, s.source, oids(pairs, func(p Pair) *catalog.Table { return p.Source }))
+	if err != nil {
+		return nil, err
+	}
+	targetTypes, err := loadTypes(ctx, s.target, oids(pairs, func(p Pair) *catalog.Table { return p.Target }))
+	if err != nil {
+		return nil, err
+	}
+	tables := make([]*table, len(pairs))
+	for i, p := range pairs {
+		t := &table{Pair: &pairs[i], source: newSide(s.source, p.Source), target: newSide(s.target, p.Target)}
+		t.result.result = Result{Table: p.Source.Name, Name: p.Source.Name.String()}
+		t.chooseColumns(s.source.Version, sourceTypes, targetTypes)
+		if err := t.chooseKey(); err != nil {
+			t.result.skip(err.Error())
+		}
+		tables[i] = t
+	}
+	return tables, nil
+}
+
+func oids(pairs []Pair, of func(Pair) *catalog.Table) []uint32 {
+	list := make([]uint32, len(pairs))
+	for i, p := range pairs {
+		list[i] = of(p).OID
+	}
+	return list
+}
+
+func newSide(conn *pg.Conn, t *catalog.Table) *side {
+	encoding := conn.PgConn().ParameterStatus("server_encoding")
+	return &side{Table: t, utf8: encoding == "UTF8" || encoding == "SQL_ASCII"}
+}
+
+// chooseKey takes the source's key, and the index on the target that has the same columns.
+func (t *table) chooseKey() error {
+	if t.Pair.Source.Key == nil {
+		return nil
+	}
+	names := t.Pair.Source.KeyNames()
+	unique := t.Pair.Target.UniqueOn(names)
+	if unique == nil {
+		return fmt.Errorf("has no primary key or unique index on (%s) on the target; create it there", strings.Join(names, ", "))
+	}
+	t.source.key, t.source.equal, t.target.equal = t.Pair.Source.KeyColumns(), t.Pair.Source.Key.Equal, unique.Equal
+	for _, name := range names {
+		t.target.key = append(t.target.key, *t.Pair.Target.Column(name))
+	}
+	return nil
+}
+
+// chooseColumns takes what is stored on both sides.
+func (t *table) chooseColumns(version int, sourceTypes, targetTypes types) {
+	for _, s := range t.Pair.Source.Stored() {
+		d := t.Pair.Target.Column(s.Name)
+		if d == nil || d.Generated {
+			continue
+		}
+		x := "t." + pg.Ident(s.Name)
+		source := sourceTypes.exact(x, sourceTypes.column(t.Pair.Source.OID, s.Name))
+		target := targetTypes.exact(x, targetTypes.column(t.Pair.Target.OID, d.Name))
+		switch from, to := unqualified(s.BaseType), unqualified(d.BaseType); {
+		case (from == "bpchar" || from == "character") && from == to && s.Base != d.Base:
+			source, target = x+"::text", x+"::text" // without the blanks that fill it up
+		case from == to:
+		case from == "real" && to == "double precision":
+			source = exactFloat("("+x+"::text::double precision)", float8OID) // as COPY carries it over
+		case to == "inet" || to == "timestamp with time zone" || to == "interval":
+			source = x + "::" + to
+		case to == "jsonb" && version >= 90400:
+			source = x + "::jsonb"
+		case to == "jsonb":
+			t.result.note(fmt.Sprintf("column %s was not compared: it is %s on the source and jsonb on the target", s.Name, s.Type))
+			continue
+		}
+		for _, side := range []*side{t.source, t.target} {
+			side.columns = append(side.columns, s.Name)
+		}
+		t.source.values, t.target.values = append(t.source.values, source), append(t.target.values, target)
+	}
+}
+
+// unqualified: an extension may live in another schema on the target.
+func unqualified(typeName string) string { return typeName[strings.LastIndexByte(typeName, '.')+1:] }
+
+// ranged says whether the table is compared by ranges of its key: integers have the same order everywhere.
+func (t *table) ranged() bool { return integerKey(t.source) && integerKey(t.target) }
+
+func integerKey(s *side) bool {
+	return len(s.key) == 1 && slices.Contains([]string{"smallint", "integer", "bigint"}, s.key[0].BaseType)
+}
+
+// skip gives the table up for an error that concerns it alone.
+func (t *table) skip(err error) bool {
+	var skipped *skipError
+	switch {
+	case errors.As(err, &skipped):
+		t.result.skip(skipped.reason)
+	case pg.Rejected(err):
+		t.result.skip(err.Error())
+	default:
+		return false
+	}
+	return true
+}
+
+// skipError says that a table can not be compared now.
+type skipError struct{ reason string }
+
+func (e *skipError) Error() string { return e.reason }
+
+// image is the text of the compared columns. A row constructor is the one expression that takes 1,600 of them; its text tells
+// null from empty and quotes what could be mistaken. It takes the output function of each type, as COPY does, never a cast
+// that somebody has defined.
+func (s *side) image() string { return "ROW(" + strings.Join(s.values, ", ") + ")::text" }
+
+// hash is the md5 of the image in UTF-8, as 32 digits.
+func (s *side) hash() string { return s.md5(s.image()) }
+
+func (s *side) md5(text string) string {
+	if s.utf8 {
+		return "md5(" + text + ")"
+	}
+	return "md5(convert_to(" + text + ", 'UTF8'))"
+}
+
+// rows is the FROM item: never the rows of inheritance children.
+func (s *side) rows() string { return "ONLY " + s.SQL() + " t" }
+
+// keys are the key's columns behind a prefix.
+func (s *side) keys(prefix string) []string {
+	list := make([]string, len(s.key))
+	for i, c := range s.key {
+		list[i] = prefix + pg.Ident(c.Name)
+	}
+	return list
+}
+
+// names of the key columns as aliases that no column can have taken by accident in a subselect of ours: k1, k2, …
+func (s *side) aliases(prefix string) []string {
+	list := make([]string, len(s.key))
+	for i := range s.key {
+		list[i] = fmt.Sprintf("%sk%d", prefix, i+1)
+	}
+	return list
+}
+
+// sameKey joins the rows t to the aliased keys of another relation.
+func (s *side) sameKey(left []string, other string) string {
+	on := make([]string, len(left))
+	for i, alias := range s.aliases(other) {
+		on[i] = fmt.Sprintf("%s %s %s", left[i], s.equal[i], alias)
+	}
+	return strings.Join(on, " AND ")
+}
+
+// as gives expressions the key's aliases.
+func as(expressions, aliases []string) string {
+	list := make([]string, len(expressions))
+	for i := range expressions {
+		list[i] = expressions[i] + " AS " + aliases[i]
+	}
+	return strings.Join(list, ", ")
+}
