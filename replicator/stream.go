@@ -45,7 +45,8 @@ type stream struct {
 	drains  *errgroup.Group
 	slots   chan struct{}
 
-	last   change.Snapshot // of the poll that found nothing more to do
+	last     change.Snapshot // of the poll that found nothing more to do
+	lookCost time.Duration   // of the last look for changes, without what was then applied
 	upkeep upkeep
 }
 
@@ -75,7 +76,7 @@ func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copi
 	return group.Wait()
 }
 
-// follow polls until the goal is reached or ctx ends. The interval grows with what a poll costs: looking must not take
+// follow polls until the goal is reached or ctx ends. The interval grows with what looking costs: it must not take
 // more than about a tenth of the source's time.
 func (s *stream) follow(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -104,7 +105,7 @@ func (s *stream) follow(ctx context.Context) error {
 		if s.goal.reached(s) {
 			return s.finish(ctx)
 		}
-		interval := max(s.r.config.Apply.PollInterval, min(10*time.Since(start), maxPollInterval))
+		interval := max(s.r.config.Apply.PollInterval, min(10*s.lookCost, maxPollInterval))
 		if more {
 			interval = 0
 		}
@@ -143,6 +144,7 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if now.Snapshot.Equal(s.last) {
+		s.lookCost = time.Since(asked)
 		s.setCurrent(asked)
 		if err := s.beat(ctx); err != nil {
 			return false, err
@@ -153,11 +155,12 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	if err := s.r.capture.LookForWriters(ctx, s.src, logs); err != nil {
 		return false, err
 	}
-	asked = time.Now()
+	shown := time.Now()
 	view, err := s.r.capture.Open(ctx, s.src, logs)
 	if err != nil {
 		return false, err
 	}
+	s.lookCost = time.Since(asked)
 	fit, long := s.divide()
 	err = s.batch(ctx, view, fit)
 	view.Close(ctx)
@@ -166,7 +169,7 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	}
 	view.Read()
 	s.position = view.Position
-	s.setCurrent(asked)
+	s.setCurrent(shown)
 	for _, t := range long {
 		if err := s.drain(ctx, t); err != nil {
 			return false, err

@@ -21,10 +21,11 @@ var everything = keyRange{math.MinInt64, math.MaxInt64}
 type sum struct{ rows, first, second int64 }
 
 const (
-	stripeRows = 2_000_000 // of a table that is compared by several workers, each gets about as many at a time
+	stripeRows = 500_000 // of a table that is compared by several workers, each gets about as many at a time
 	maxStripes = 64
 
-	firstChunk = 2_000 // rows; chunks grow from there while they are read fast enough
+	firstChunk = 2_000    // rows; chunks grow from there while they are read fast enough
+	firstBytes = 64 << 20 // and are smaller at first where rows are so large that these would be more
 )
 
 // A statement on the source is to take between these: its snapshot holds back vacuum.
@@ -67,7 +68,11 @@ func cut(r keyRange, n int64) []keyRange {
 
 // compareRanges reads sums over ranges of the key on both sides, and the rows of the ranges whose sums differ.
 func (j *job) compareRanges(ctx context.Context) error {
-	rows := int64(firstChunk)
+	var size int64
+	if err := j.source.QueryRow(ctx, "SELECT coalesce(pg_table_size($1::oid), 0)", j.table.source.OID).Scan(&size); err != nil {
+		return err
+	}
+	rows := startAt(firstChunk, j.table.source.Rows, size)
 	for rest := j.keys; ; {
 		rows = min(rows, j.options.ChunkRows)
 		began := time.Now()
@@ -92,6 +97,14 @@ func (j *job) compareRanges(ctx context.Context) error {
 		}
 		rest.from = chunk.to + 1
 	}
+}
+
+// startAt is the size of a first chunk, in rows or blocks, of a table that has so many of them in so many bytes, TOAST included.
+func startAt(most, units, bytes int64) int64 {
+	if bytes <= firstBytes {
+		return most
+	}
+	return min(most, max(1, int64(float64(firstBytes)*float64(units)/float64(bytes))))
 }
 
 // adapt makes the next chunk take about as long as one should.

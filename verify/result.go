@@ -31,11 +31,11 @@ type Difference struct {
 type Result struct {
 	Table       catalog.Name  `json:"-"`
 	Name        string        `json:"table"`
-	Rows        int64         `json:"rows"`        // compared
-	Chunks      int           `json:"chunks"`      // read from the source
-	Total       int64         `json:"total"`       // rows that differ
-	Differences []Difference  `json:"differences"` // the first of them
-	Unsettled   int64         `json:"unsettled"`   // keys that changed faster than they could be compared
+	Rows        int64         `json:"rows"`                  // compared
+	Chunks      int           `json:"chunks"`                // read from the source
+	Total       int64         `json:"total"`                 // rows that differ
+	Differences []Difference  `json:"differences,omitempty"` // the first of them
+	Unsettled   int64         `json:"unsettled"`             // keys that changed faster than they could be compared
 	Skipped     string        `json:"skipped,omitempty"`
 	Notes       []string      `json:"notes,omitempty"`
 	Duration    time.Duration `json:"-"`

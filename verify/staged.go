@@ -116,26 +116,25 @@ func (j *job) send(ctx context.Context, query string) (int64, error) {
 }
 
 const (
-	wholeBlocks = 4096 // a table of no more is read in one statement
 	firstBlocks = 256
 	maxBlocks   = 8192 // as a list of ctids these are 14 MB
 )
 
-// readBlocks sends the rows in short statements, a run of blocks each. What is written behind the last one meanwhile becomes
+// readBlocks sends the rows in short statements, a run of blocks each; all at once where they are few. What is written behind the last one meanwhile becomes
 // a candidate like any other change.
 func (j *job) readBlocks(ctx context.Context, query string) error {
-	var size, blockSize int64
-	err := j.source.QueryRow(ctx, "SELECT pg_relation_size($1::oid), current_setting('block_size')::bigint", j.table.source.OID).Scan(&size, &blockSize)
+	var blocks, bytes, blockSize int64
+	err := j.source.QueryRow(ctx, "SELECT coalesce(pg_relation_size($1::oid) / s, 0), coalesce(pg_table_size($1::oid), 0), s FROM (SELECT current_setting('block_size')::bigint AS s) b",
+		j.table.source.OID).Scan(&blocks, &bytes, &blockSize)
 	if err != nil {
 		return err
 	}
-	blocks := size / blockSize
-	if blocks <= wholeBlocks {
+	if bytes <= firstBytes {
 		rows, err := j.send(ctx, query)
 		j.advance(rows)
 		return err
 	}
-	run := int64(firstBlocks)
+	run := startAt(firstBlocks, blocks, bytes)
 	for from := int64(0); from < blocks; {
 		to := min(from+run, blocks)
 		began := time.Now()

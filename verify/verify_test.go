@@ -209,6 +209,18 @@ func TestFindsExactlyWhatDiffers(t *testing.T) {
 			},
 		},
 		{
+			name: "types of extensions, key equal but not the same",
+			schema: `CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TABLE t (k citext PRIMARY KEY, h hstore, s tsvector, m money, b bit(3), i interval);
+				INSERT INTO t VALUES ('A', 'a=>1, "b c"=>NULL', 'a b', 1.5, B'101', '1 mon -1 day'), ('b', '', '', -1, B'000', '-1 sec'), ('C', NULL, NULL, NULL, NULL, NULL)`,
+			plant: "UPDATE t SET k = 'a' WHERE k = 'A'; UPDATE t SET h = NULL, s = NULL WHERE k = 'b'; UPDATE t SET h = '' WHERE k = 'c'",
+			rows:  3,
+			want: []Difference{
+				{Key: "(k)=(A)", Kind: Different, Rows: 1, Columns: []string{"k"}},
+				{Key: "(k)=(C)", Kind: Different, Rows: 1, Columns: []string{"h"}},
+				{Key: "(k)=(b)", Kind: Different, Rows: 1, Columns: []string{"h", "s"}},
+			},
+		},
+		{
 			name: "inheritance",
 			schema: `CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1);
 				CREATE SCHEMA other; CREATE TABLE other.child () INHERITS (t); INSERT INTO other.child VALUES (2)`,
@@ -327,11 +339,34 @@ func TestTableThatCannotBeRead(t *testing.T) {
 
 func TestBlocksOfALargeTable(t *testing.T) {
 	sides := newSides(t)
-	sides.both(t, `CREATE TABLE t (k text, v text); ALTER TABLE t ALTER v SET STORAGE PLAIN; INSERT INTO t SELECT 'k' || i, repeat('v', 4000) FROM generate_series(1, 9000) i; ALTER TABLE t ADD PRIMARY KEY (k);
+	sides.both(t, `CREATE TABLE t (k text, v text); ALTER TABLE t ALTER v SET STORAGE PLAIN; INSERT INTO t SELECT 'k' || i, repeat('v', 4000) FROM generate_series(1, 18000) i; ALTER TABLE t ADD PRIMARY KEY (k);
 		UPDATE t SET v = v || 'w' WHERE k LIKE 'k77%'`)
 	sides.onTarget(t, "DELETE FROM t WHERE k = 'k8999'; INSERT INTO t VALUES ('k0')")
 	r := sides.verify(t, Options{})[0]
 	require.Greater(t, r.Chunks, 2)
-	require.Equal(t, int64(9000), r.Rows)
+	require.Equal(t, int64(18000), r.Rows)
 	require.Equal(t, []Difference{{Key: "(k)=(k0)", Kind: Unexpected, Rows: 1}, {Key: "(k)=(k8999)", Kind: Missing, Rows: 1}}, differences(r))
+}
+
+func TestSeveralWorkersOnOneTable(t *testing.T) {
+	sides := newSides(t)
+	sides.both(t, "CREATE TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t SELECT i * 1000, 'v' FROM generate_series(-5000, 5000) i")
+	sides.onTarget(t, "DELETE FROM t WHERE id IN (-5000000, 0); INSERT INTO t VALUES (77, 'new'), (6000000, 'new'), (-6000000, 'new'); UPDATE t SET v = 'w' WHERE id = 5000000")
+	pairs := sides.pairs(t)
+	pairs[0].Source.Rows = 10 * stripeRows // as after an ANALYZE of a large table
+	var rows int64
+	options := Options{Workers: 4, ChunkRows: 300, Progress: func(_ catalog.Name, more int64) { rows += more }}
+	results, err := New(sides.source, sides.target, nil, options).Tables(t.Context(), pairs)
+	require.NoError(t, err)
+	require.Equal(t, int64(10001), results[0].Rows)
+	require.Equal(t, int64(10001), rows)
+	require.Greater(t, results[0].Chunks, 30)
+	require.Equal(t, []Difference{
+		{Key: "(id)=(-5000000)", Kind: Missing, Rows: 1},
+		{Key: "(id)=(-6000000)", Kind: Unexpected, Rows: 1},
+		{Key: "(id)=(0)", Kind: Missing, Rows: 1},
+		{Key: "(id)=(5000000)", Kind: Different, Rows: 1, Columns: []string{"v"}},
+		{Key: "(id)=(6000000)", Kind: Unexpected, Rows: 1},
+		{Key: "(id)=(77)", Kind: Unexpected, Rows: 1},
+	}, differences(results[0]))
 }

@@ -61,24 +61,28 @@ func read(ctx context.Context, dsn string) (c contents, err error) {
 	return c, err
 }
 
+// column is a row of columns.sql.
+type column struct {
+	Table, Name string
+	Float       bool
+}
+
 func readTables(ctx context.Context, conn *pgx.Conn) (map[string]fingerprint, error) {
-	columns := map[string][]string{}
 	rows, err := conn.Query(ctx, script("columns"))
 	if err != nil {
 		return nil, fmt.Errorf("listing the tables: %w", err)
 	}
-	var table, column string
-	var float bool
-	_, err = pgx.ForEachRow(rows, []any{&table, &column, &float}, func() error {
-		expression := pg.Ident(column)
-		if float {
-			expression = "float8send(" + expression + ")"
-		}
-		columns[table] = append(columns[table], expression)
-		return nil
-	})
+	listed, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
 	if err != nil {
 		return nil, fmt.Errorf("listing the tables: %w", err)
+	}
+	columns := map[string][]string{}
+	for _, c := range listed {
+		expression := pg.Ident(c.Name)
+		if c.Float {
+			expression = "float8send(" + expression + ")"
+		}
+		columns[c.Table] = append(columns[c.Table], expression)
 	}
 	tables := map[string]fingerprint{}
 	for table, expressions := range columns {

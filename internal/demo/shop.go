@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -92,12 +93,10 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{
+	maps.Copy(config.RuntimeParams, map[string]string{
 		"application_name": "shop", "client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC",
 		"bytea_output": "hex", "standard_conforming_strings": "on", "search_path": "public",
-	} {
-		config.RuntimeParams[name] = value
-	}
+	})
 	return pgx.ConnectConfig(ctx, config)
 }
 

@@ -106,7 +106,7 @@ func TestScreenRedrawsInPlaceOnATerminal(t *testing.T) {
 		backlogBytes: 1e12, backlogRows: 1e11, lag: 1e5, memory: 1e9, transactions: 1e12, transactionRate: 1e5, failures: 1e6,
 	}
 	s.show(r, 1e5, 1e5)
-	for _, line := range strings.Split(out.String(), "\n") {
+	for line := range strings.SplitSeq(out.String(), "\n") {
 		if len(line) > 80 {
 			t.Errorf("%d characters: %q", len(line), line)
 		}

@@ -138,12 +138,10 @@ func (w *watcher) sample(ctx context.Context) error {
 	return nil
 }
 
-// readStatus takes over what pgibex status says. That it says nothing is an error only to be told when the time is up:
-// before the installation there is nothing to be said.
+// readStatus takes over what pgibex status says; its error is that of a table that is quarantined.
 func (w *watcher) readStatus(ctx context.Context) error {
-	s, err := w.daemon.status(ctx)
-	w.lastStatus, w.statusErr = time.Now(), err
-	if err != nil {
+	s, ok := w.askStatus(ctx)
+	if !ok {
 		return nil
 	}
 	r := &w.last
@@ -162,6 +160,13 @@ func (w *watcher) readStatus(ctx context.Context) error {
 		r.lag, r.backlogBytes = s.LagSeconds, s.BacklogBytes
 	}
 	return nil
+}
+
+// askStatus keeps an error to be told when the time is up: before the installation there is nothing to be said.
+func (w *watcher) askStatus(ctx context.Context) (s status, ok bool) {
+	s, w.statusErr = w.daemon.status(ctx)
+	w.lastStatus = time.Now()
+	return s, w.statusErr == nil
 }
 
 func (w *watcher) medianLag() float64 {
