@@ -55,8 +55,7 @@ func (w *Writer) locate(ctx context.Context, t *Table, cause error) error {
 		return err
 	}
 	rejected := &pg.RowError{Key: pg.DescribeKey(t.keyNames, strings.Join(key, "\t")), Err: cause}
-	var pgErr *pgconn.PgError
-	if errors.As(cause, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](cause); ok {
 		rejected.Column = pgErr.ColumnName
 	}
 	return rejected

@@ -93,6 +93,7 @@ func (w *Writer) Batch(ctx context.Context, batch change.Batch, tables map[int]*
 		w.Close()
 		return Stats{}, err
 	}
+	clear(w.careful)
 	return stats, nil
 }
 
@@ -138,6 +139,7 @@ func (w *Writer) Piece(ctx context.Context, t *Table, rows change.CopyFunc, reco
 		w.Close()
 		return Stats{}, err
 	}
+	clear(w.careful)
 	return stats, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func (c *Capture) dropObjects(ctx context.Context, conn *pg.Conn, number int) er
 			 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')
 		|| ARRAY(SELECT 'DROP TYPE ' || t.oid::pg_catalog.regtype
 			  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-			 WHERE n.nspname = $1 AND t.typname = 'image_' || $2)`, c.script.stream, fmt.Sprint(number)).Scan(&drops)
+			 WHERE n.nspname = $1 AND t.typname = 'image_' || $2)`, c.script.stream, strconv.Itoa(number)).Scan(&drops)
 	if err != nil {
 		return err
 	}

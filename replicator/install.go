@@ -134,6 +134,9 @@ func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) erro
 			}
 		}
 	}
+	if err := r.loader.ForgetFailures(ctx, lead.conn); err != nil {
+		return err
+	}
 	foreignKeys, err := r.loader.Definitions(ctx, lead.conn, 0)
 	if err != nil {
 		return err

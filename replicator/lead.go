@@ -43,6 +43,9 @@ func (r *Replicator) lead(ctx context.Context) (*leadership, error) {
 			return nil, fmt.Errorf("ask for the stream's lock: %w", err)
 		}
 		if got {
+			if told {
+				r.log.Info("the other pgibex has gone; taking over the stream", "stream", r.config.Stream)
+			}
 			r.metrics.SetLeading(true)
 			return &leadership{r, conn}, nil
 		}

@@ -132,7 +132,8 @@ func (r *Replicator) checkTarget(ctx context.Context, s *sides, t *catalog.Table
 	return problems, nil
 }
 
-// install makes the capture of the selected tables that lack it, and lets the target know of every table that is captured.
+// install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table
+// that is captured.
 func (r *Replicator) install(ctx context.Context, s *sides) error {
 	id, err := r.installCapture(ctx, s)
 	if err != nil {
@@ -143,6 +144,9 @@ func (r *Replicator) install(ctx context.Context, s *sides) error {
 			return err
 		}
 		s.begun = true
+	}
+	if err := r.store.Take(ctx, s.dst); err != nil {
+		return err
 	}
 	relations, err := r.store.Relations(ctx, s.dst)
 	if err != nil {

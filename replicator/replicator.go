@@ -72,9 +72,6 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	if err := r.install(ctx, sides); err != nil {
 		return err
 	}
-	if err := r.store.Take(ctx, sides.dst); err != nil {
-		return err
-	}
 	tables, err := r.known(ctx, sides)
 	if err != nil {
 		return err
@@ -107,7 +104,7 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 			return nil
 		case ctx.Err() != nil:
 			return backoff.Permanent(ctx.Err())
-		case !errors.Is(err, state.ErrFenced) && !pg.Transient(err):
+		case !errors.Is(err, state.ErrFenced) && !errors.Is(err, capture.ErrChanged) && !pg.Transient(err):
 			return backoff.Permanent(err)
 		}
 		if time.Since(start) > time.Minute {

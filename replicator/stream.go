@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,9 +46,10 @@ type stream struct {
 	drains  *errgroup.Group
 	slots   chan struct{}
 
-	last     change.Snapshot // of the poll that found nothing more to do
-	lookCost time.Duration   // of the last look for changes, without what was then applied
-	upkeep upkeep
+	last       change.Snapshot // of the poll that found nothing more to do
+	lookCost   time.Duration   // of the last look for changes, without what was then applied
+	upkeep     upkeep
+	validating atomic.Bool // foreign keys, on the side
 }
 
 func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copied <-chan *table, g goal) error {
@@ -79,6 +81,9 @@ func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copi
 // follow polls until the goal is reached or ctx ends. The interval grows with what looking costs: it must not take
 // more than about a tenth of the source's time.
 func (s *stream) follow(ctx context.Context) error {
+	if err := s.r.loader.ForgetFailures(ctx, s.dst); err != nil {
+		return err
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -278,7 +283,6 @@ func (s *stream) join(t *table) {
 		s.r.log.Info("table streams", "table", t.name.String())
 	}
 	t.state, t.position = state.Streaming, change.Position{}
-	s.upkeep.joined = true
 }
 
 // divide takes the tables with the shortest backlogs for the batch, as many as its size allows, and always those without
@@ -311,18 +315,25 @@ func (s *stream) blame(ctx context.Context, err error) (more bool, _ error) {
 	if ctx.Err() != nil || !errors.As(err, &tableErr) {
 		return false, err
 	}
-	if s.writer.Soften(tableErr.Table, err) {
-		s.r.log.Debug("batch failed; trying once more", "table", s.tables[tableErr.Table].name.String(), "error", err)
-	} else if err := s.setAside(ctx, s.tables[tableErr.Table], err.Error()); err != nil {
-		return false, err
-	}
-	// The source's session may have been lost with the COPY that failed.
-	if s.src.IsClosed() {
-		if s.src, err = s.r.source.Connect(ctx, "source"); err != nil {
+	if s.src.IsClosed() { // lost with the COPY that failed
+		src, err := s.r.source.Connect(ctx, "source")
+		if err != nil {
 			return false, err
 		}
+		s.src = src
 	}
-	return true, nil
+	if err := s.lookForDrift(ctx); err != nil { // which knows a better reason, if it is one
+		return false, err
+	}
+	t, there := s.tables[tableErr.Table]
+	switch {
+	case !there:
+		return true, nil
+	case s.writer.Soften(t.number, err):
+		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
+		return true, nil
+	}
+	return true, s.setAside(ctx, t, err.Error())
 }
 
 // setAside quarantines a table that is followed here.
@@ -338,8 +349,12 @@ func (s *stream) finish(ctx context.Context) error {
 	if err := s.syncSequences(ctx); err != nil {
 		return err
 	}
-	if err := s.foreignKeys(ctx, true); err != nil {
-		return fmt.Errorf("catch up: %w", err)
+	definitions, err := s.addForeignKeys(ctx)
+	if err == nil {
+		err = s.r.validate(ctx, definitions)
+	}
+	if err != nil {
+		return fmt.Errorf("build foreign keys: %w", err)
 	}
 	return errGoalReached
 }

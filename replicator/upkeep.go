@@ -16,11 +16,10 @@ import (
 
 // upkeep remembers when what was last done.
 type upkeep struct {
-	sequences, drift time.Time
-	set              map[catalog.Name]sequenceValue // as the target has them
-	idle             map[int]idleness
-	joined           bool // a table has joined since foreign keys were last looked at
-	reported         map[string]bool
+	sequences, drift, foreignKeys time.Time
+	set                           map[catalog.Name]sequenceValue // as the target has them
+	idle                          map[int]idleness
+	reported                      map[string]bool
 }
 
 // idleness is since when a table's active segment has not grown.
@@ -33,9 +32,10 @@ const (
 	// switchSize is the size in bytes of an active segment from which another is made active: a poll reads all of it.
 	switchSize = 1 << 20
 	// idleSwitch: a segment that has not grown for so long is left as well, so that a quiet table costs a poll nothing.
-	idleSwitch    = time.Minute
-	driftEvery    = 30 * time.Second
-	sequenceEvery = 5 * time.Second
+	idleSwitch       = time.Minute
+	driftEvery       = 30 * time.Second
+	sequenceEvery    = 5 * time.Second
+	foreignKeysEvery = 10 * time.Second
 )
 
 // maintain does what is due between two batches. view is the one just applied, nil if nothing had happened.
@@ -57,9 +57,9 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 			return err
 		}
 	}
-	if s.upkeep.joined && s.goal.mark == nil && s.consistent() {
-		s.upkeep.joined = false
-		return s.foreignKeys(ctx, false)
+	if s.goal.mark == nil && !s.validating.Load() && time.Since(s.upkeep.foreignKeys) > foreignKeysEvery && s.consistent() {
+		s.upkeep.foreignKeys = time.Now()
+		return s.foreignKeys(ctx)
 	}
 	return nil
 }
@@ -140,22 +140,35 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 }
 
 // foreignKeys makes those that were dropped for the copy, when the target's tables show one state of the source. Each is
-// added unchecked, between two batches, and then checked on the side, unless wait is set.
-func (s *stream) foreignKeys(ctx context.Context, wait bool) error {
+// added unchecked, between two batches, and then checked on the side.
+func (s *stream) foreignKeys(ctx context.Context) error {
+	definitions, err := s.addForeignKeys(ctx)
+	if pg.State(err) == pg.LockNotAvailable {
+		s.r.log.Warn("a foreign key waits for a lock on the target; will try again", "error", err)
+		return nil
+	}
+	if err == nil && len(definitions) > 0 {
+		s.validating.Store(true)
+		s.drains.Go(func() error {
+			defer s.validating.Store(false)
+			return s.r.validate(ctx, definitions)
+		})
+	}
+	return err
+}
+
+// addForeignKeys adds those that are not there, unchecked, and returns those to be checked.
+func (s *stream) addForeignKeys(ctx context.Context) ([]snapshot.Definition, error) {
 	definitions, err := s.r.loader.Definitions(ctx, s.dst, 0)
-	if err != nil || len(definitions) == 0 {
-		return err
+	if err != nil {
+		return nil, err
 	}
 	for _, d := range definitions {
 		if err := s.r.loader.AddForeignKey(ctx, s.dst, d); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if wait {
-		return s.r.validate(ctx, definitions)
-	}
-	s.drains.Go(func() error { return s.r.validate(ctx, definitions) })
-	return nil
+	return definitions, nil
 }
 
 // validate checks foreign keys. One that does not hold is said, and stays as it is: rows that the source has are not

@@ -72,10 +72,10 @@ func (l *Loader) putOff(ctx context.Context, dst *pg.Conn, t Table) error {
 }
 
 // Definitions reads what is still to be built, in the order in which it is: of one table without foreign keys, or (number 0) all
-// foreign keys.
+// foreign keys but those that did not hold when they were tried.
 func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]Definition, error) {
 	rows, err := dst.Query(ctx, l.Store.SQL(`SELECT number, kind, name, table_sql, statements, ordinal FROM {{schema}}.definition
-		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' ELSE kind <> 'foreign key' AND number = $1 END ORDER BY ordinal, name`), number)
+		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind <> 'foreign key' AND number = $1 END ORDER BY ordinal, name`), number)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,11 @@ func isValidation(statement string) bool { return strings.Contains(statement, " 
 func (l *Loader) forget(ctx context.Context, dst *pg.Conn, d Definition) error {
 	_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3"), d.TableSQL, d.Kind, d.Name)
 	return err
+}
+
+// ForgetFailures lets foreign keys that did not hold be tried again.
+func (l *Loader) ForgetFailures(ctx context.Context, dst *pg.Conn) error {
+	return dst.Run(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = NULL WHERE failure IS NOT NULL"))
 }
 
 // Failures are the foreign keys that could not be validated, each with its reason.

@@ -16,7 +16,7 @@ func configCommand() *cobra.Command {
 		Example: "  pgibex config example > pgibex.yaml",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := io.WriteString(c.OutOrStdout(), string(config.Example))
+			_, err := io.WriteString(c.OutOrStdout(), config.Example)
 			return err
 		},
 	})

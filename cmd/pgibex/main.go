@@ -34,8 +34,7 @@ func run() int {
 	if err == nil {
 		return exitDone
 	}
-	var silent *silentError
-	if !errors.As(err, &silent) {
+	if _, told := errors.AsType[*silentError](err); !told {
 		fmt.Fprintln(os.Stderr, "pgibex:", err)
 	}
 	var usage *usageError

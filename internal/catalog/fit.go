@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pgibex/pgibex/internal/pg"
@@ -111,15 +112,7 @@ func compare(source, target Column) fit {
 }
 
 func sameOrWider(source, target string) bool {
-	if source == target {
-		return true
-	}
-	for _, name := range wider[source] {
-		if name == target {
-			return true
-		}
-	}
-	return false
+	return source == target || slices.Contains(wider[source], target)
 }
 
 // unqualified leaves the schema out: an extension may live in another one on the target.

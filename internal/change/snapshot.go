@@ -79,12 +79,7 @@ func (s Snapshot) Covers(older Snapshot) bool {
 	if s.Xmax < older.Xmax {
 		return false
 	}
-	for _, xip := range s.Xip {
-		if older.Sees(xip) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.Xip, older.Sees)
 }
 
 // Equal says whether both see the same transactions.

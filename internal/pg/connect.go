@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -83,9 +84,7 @@ func (s Server) Connect(ctx context.Context, role string) (*Conn, error) {
 	if err != nil {
 		return nil, &ConnectError{Side: s.Side, Err: err}
 	}
-	for name, value := range settings {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, settings)
 	config.RuntimeParams["application_name"] = "pgibex/" + s.Stream + "/" + role
 	// Our statements are many and seldom repeated to the letter: caching their plans would only
 	// fill both ends, and a cached plan outlives the sizes it was made for.

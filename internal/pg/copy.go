@@ -52,7 +52,7 @@ func Pipe(ctx context.Context, write func(context.Context, io.Writer) error, rea
 	group.Go(func() error {
 		r := bufio.NewReader(pr)
 		if _, err := r.Peek(1); err != nil {
-			return nil // nothing was written; if that was a failure the writer returns it
+			return nil //nolint:nilerr // nothing was written; if that was a failure the writer returns it
 		}
 		if readErr = read(ctx, r); readErr != nil {
 			cancelWrite()

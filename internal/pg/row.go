@@ -25,8 +25,7 @@ func (e *RowError) Error() string {
 	if e.Column != "" {
 		text += ", column " + e.Column
 	}
-	var pgErr *pgconn.PgError
-	if errors.As(e.Err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
 		return fmt.Sprintf("%s: %s (SQLSTATE %s)", text, pgErr.Message, pgErr.Code)
 	}
 	return text + ": " + e.Err.Error()

@@ -112,7 +112,7 @@ func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
 	})
 }
 
-// Hold, within a transaction that writes, makes sure that nobody takes the stream before it commits.
+// Hold makes sure, within a transaction that writes, that nobody takes the stream before it commits.
 func (s *Store) Hold(ctx context.Context, conn *pg.Conn) error {
 	tag, err := conn.Exec(ctx, s.SQL("SELECT FROM {{schema}}.stream WHERE generation = $1 FOR KEY SHARE"), s.generation)
 	if err != nil {

@@ -16,14 +16,14 @@ func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog
 		number, name.Schema, name.Relation, rowsEstimated)
 }
 
-// SetCopying: the copy of the table begins; everything committed after the position is in its deltas.
+// SetCopying begins the copy of the table; everything committed after the position is in its deltas.
 func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from change.Position) error {
 	return s.write(ctx, conn, "set copying",
 		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
 		number, from.Snapshot.String(), from.Clock)
 }
 
-// SetCopied: all rows are there and indexed.
+// SetCopied notes that all rows are there and indexed.
 func (s *Store) SetCopied(ctx context.Context, conn *pg.Conn, number int) error {
 	return s.write(ctx, conn, "set copied",
 		`UPDATE {{schema}}.relation SET state = 'copied', changed_at = now() WHERE number = $1`, number)
@@ -46,7 +46,17 @@ func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reaso
 		number, reason, at.Snapshot.String(), at.Clock)
 }
 
+// write changes one table's state. Outside of a transaction, where the caller has not done so, it makes sure of the
+// right to write.
 func (s *Store) write(ctx context.Context, conn *pg.Conn, what, template string, args ...any) error {
+	if conn.PgConn().TxStatus() == 'I' {
+		return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			if err := s.Hold(ctx, conn); err != nil {
+				return err
+			}
+			return s.write(ctx, conn, what, template, args...)
+		})
+	}
 	tag, err := conn.Exec(ctx, s.SQL(template), args...)
 	if err != nil {
 		return fmt.Errorf("%s in the stream's state: %w", what, err)
@@ -57,7 +67,7 @@ func (s *Store) write(ctx context.Context, conn *pg.Conn, what, template string,
 	return nil
 }
 
-// Advance, at the end of a batch's transaction, moves the stream's position and lets the joined tables share it
+// Advance moves, at the end of a batch's transaction, the stream's position and lets the joined tables share it
 // from now on. ErrFenced if another process has taken the stream.
 func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, joined []int) error {
 	if len(joined) > 0 {
