@@ -72,6 +72,7 @@ func exact(field string) string {
 func (s *stream) rows(dsn, query string) []string {
 	s.t.Helper()
 	conn := s.connect(dsn)
+	defer func() { _ = conn.Close(s.t.Context()) }() // a test may compare more tables than a server takes sessions
 	_, err := conn.Exec(s.t.Context(), "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 3; SET lc_monetary = 'C'; SET search_path = pg_catalog", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		s.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,14 +113,15 @@ func (f *follower) read(ctx context.Context) (standing time.Duration, err error)
 	if err != nil {
 		return 0, err
 	}
-	mark := fmt.Sprint(stream.Position.Snapshot, stream.UpdatedAt, drained)
+	var seen strings.Builder
+	fmt.Fprint(&seen, stream.Position.Snapshot, stream.UpdatedAt, drained)
 	f.relations = make(map[int]state.Relation, len(relations))
 	for _, r := range relations {
 		f.relations[r.Number] = r
-		mark += fmt.Sprint(r.Position.Snapshot, r.ChangedAt)
+		fmt.Fprint(&seen, r.Position.Snapshot, r.ChangedAt)
 	}
 	f.readAt = time.Now()
-	if mark != f.mark {
+	if mark := seen.String(); mark != f.mark {
 		f.mark, f.movedAt = mark, f.readAt
 	}
 	f.stream = stream.Position

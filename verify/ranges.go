@@ -248,7 +248,8 @@ type cursor struct {
 }
 
 func openCursor(ctx context.Context, conn *pg.Conn, s *side, r keyRange) (*cursor, error) {
-	rows, err := conn.Query(ctx, "SELECT k::bigint, h FROM ("+rowsSQL(s, r)+fmt.Sprintf(" ORDER BY k LIMIT %d) c", cursorRows))
+	query := fmt.Sprintf("SELECT k::bigint, h FROM (%s ORDER BY k LIMIT %d) c", rowsSQL(s, r), cursorRows)
+	rows, err := conn.Query(ctx, query) //nolint:rowserrcheck // step does
 	if err != nil {
 		return nil, err
 	}

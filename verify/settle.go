@@ -76,24 +76,15 @@ func (j *job) settle(ctx context.Context) error {
 	var differ []verdict
 	moving := false
 	for i, c := range looked {
-		if c.since.IsZero() {
-			c.since = time.Now()
-		}
-		switch {
-		case there[i] == before[i] || there[i] == after[i]:
-			continue
-		case before[i] == after[i]:
-			c.strikes++
-		default:
-			c.strikes, moving = 0, true
-		}
-		switch {
-		case c.strikes >= decisive:
+		switch c.look(before[i], there[i], after[i], j.options.Settle) {
+		case equal:
+		case differs:
 			differ = append(differ, verdict{c, after[i], there[i]})
-		case c.strikes == 0 && time.Since(c.since) > j.options.Settle:
+		case restless:
 			unsettled++
-		default:
+		case again:
 			j.pending = append(j.pending, c)
+			moving = moving || c.strikes == 0
 		}
 	}
 	j.table.result.unsettled(unsettled)
@@ -106,6 +97,38 @@ func (j *job) settle(ctx context.Context) error {
 	case <-time.After(pause):
 		return nil
 	}
+}
+
+// outcome is what a look at a candidate has shown.
+type outcome int
+
+const (
+	equal    outcome = iota
+	differs          // often enough
+	restless         // still changing when time was up
+	again            // to be looked at once more
+)
+
+// look judges by the states of the row on the source, on the target after that, and on the source after that.
+func (c *candidate) look(before, there, after string, settle time.Duration) outcome {
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	switch {
+	case there == before || there == after:
+		return equal
+	case before != after:
+		c.strikes = 0
+		if time.Since(c.since) > settle {
+			return restless
+		}
+		return again
+	}
+	c.strikes++
+	if c.strikes >= decisive {
+		return differs
+	}
+	return again
 }
 
 // verdict is a candidate that was found to differ.

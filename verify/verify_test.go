@@ -370,3 +370,15 @@ func TestSeveralWorkersOnOneTable(t *testing.T) {
 		{Key: "(id)=(77)", Kind: Unexpected, Rows: 1},
 	}, differences(results[0]))
 }
+
+// Rows are read side by side in pieces: what differs in a later one is found too.
+func TestRowsOfALargeChunk(t *testing.T) {
+	sides := newSides(t)
+	sides.both(t, "CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 250000) i")
+	sides.onTarget(t, "UPDATE t SET v = 'w' WHERE id IN (130000, 249999)")
+	result := sides.verify(t, Options{ChunkRows: 1_000_000})[0]
+	require.Equal(t, []Difference{
+		{Key: "(id)=(130000)", Kind: Different, Rows: 1, Columns: []string{"v"}},
+		{Key: "(id)=(249999)", Kind: Different, Rows: 1, Columns: []string{"v"}},
+	}, differences(result))
+}

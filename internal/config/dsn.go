@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Endpoint is one of the two databases. However it is printed, logged or marshalled, it never shows a password;
+// Endpoint is one of the two databases. However it is printed, logged or marshaled, it never shows a password;
 // only its field DSN itself does.
 type Endpoint struct {
 	DSN string // every form libpq knows; what it leaves out comes from PG* variables, ~/.pgpass and service files

@@ -60,8 +60,7 @@ var quotedInMessage = regexp.MustCompile(` ?"(?s:\\.|[^"\\])*"`)
 func parse(text []byte) (docs []ast.Node, line int, err error) {
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		var where yaml.Error
-		if errors.As(err, &where) {
+		if where, ok := errors.AsType[yaml.Error](err); ok {
 			if where.GetToken() != nil {
 				line = where.GetToken().Position.Line
 			}

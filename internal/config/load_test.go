@@ -15,25 +15,25 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // cleanEnvironment keeps the developer's own PostgreSQL settings out of a test.
-func cleanEnvironment(t testing.TB) {
-	t.Helper()
+func cleanEnvironment(tb testing.TB) {
+	tb.Helper()
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, "PG") {
-			t.Setenv(name, value) // restores it afterwards
+			tb.Setenv(name, value) // restores it afterwards
 			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
 	}
-	t.Setenv("HOME", t.TempDir())
+	tb.Setenv("HOME", tb.TempDir())
 }
 
-func write(t testing.TB, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "pgibex.yaml")
+func write(tb testing.TB, text string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "pgibex.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }

@@ -123,7 +123,7 @@ func (t Tables) Selects(schema, table string) bool {
 }
 
 // Unmatched returns the include patterns that match none of the tables, whatever Exclude says:
-// most likely they are misspelt.
+// most likely they are misspelled.
 func (t Tables) Unmatched(tables []TableName) []string {
 	var unmatched []string
 	for _, text := range t.Include {

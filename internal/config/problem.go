@@ -67,7 +67,7 @@ func (e *Error) orNil() error {
 	if len(e.problems) == 0 {
 		return nil
 	}
-	// What is missing comes last: it often follows from a misspelt key.
+	// What is missing comes last: it often follows from a misspelled key.
 	slices.SortStableFunc(e.problems, func(a, b Problem) int {
 		return cmp.Compare(uint(a.Line-1), uint(b.Line-1))
 	})

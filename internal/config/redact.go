@@ -116,7 +116,7 @@ func numericPorts(hosts string) bool {
 	return true
 }
 
-// secretKey is wider than libpq's password and sslpassword: a misspelt keyword has a password behind it as well.
+// secretKey is wider than libpq's password and sslpassword: a misspelled keyword has a password behind it as well.
 func secretKey(key string) bool {
 	key = strings.ToLower(strings.TrimSpace(key))
 	if key == "passfile" {

@@ -47,7 +47,7 @@ func join(words []string, conjunction string) string {
 	return strings.Join(words[:last], ", ") + " " + conjunction + " " + words[last]
 }
 
-// distance counts the insertions, deletions, substitutions and swaps of neighbours that turn a into b.
+// distance counts the insertions, deletions, substitutions and swaps of neighbors that turn a into b.
 func distance(a, b string) int {
 	if len(a) > 64 {
 		return len(a)

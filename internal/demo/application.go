@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -104,7 +105,7 @@ func (app *application) err() error {
 	if app.firstError == nil {
 		return nil
 	}
-	return fmt.Errorf("%d transactions of the application failed, the first: %w", app.failures.Load(), app.firstError)
+	return fmt.Errorf("%d transactions of the application failed; the first: %w", app.failures.Load(), app.firstError)
 }
 
 func (app *application) work(ctx context.Context, s *session) {
@@ -194,6 +195,9 @@ func (s *session) transact(ctx context.Context, a action) (rows int64, err error
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("not done after %v: %w", patience, err)
+	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Detail != "" {
+		err = fmt.Errorf("%w: %s", err, pgErr.Detail) // of a deadlock: who waited for whom
 	}
 	return rows, err
 }

@@ -59,7 +59,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	err = d.procedure(ctx)
 	if ctx.Err() != nil {
-		d.screen.say("Interrupted: stopping servers, application and daemon.")
+		d.screen.say("Stopping servers, application and daemon.")
 		if d.Hold {
 			return nil
 		}
@@ -202,7 +202,7 @@ func (d *demo) killOnce(ctx context.Context) error {
 	if err := d.watcher.until(ctx, "going on after the kill", resumeLimit, resumed); err != nil {
 		return err
 	}
-	d.screen.say("Resumed as process %d from that position in %s; the application noticed nothing", d.daemon.pid(), since(killed))
+	d.screen.say("Resumed as process %d from that position in %s; the application went on meanwhile", d.daemon.pid(), since(killed))
 	return nil
 }
 

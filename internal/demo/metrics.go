@@ -15,9 +15,8 @@ import (
 type metrics map[string]float64
 
 const (
-	appliedRows  = "pgibex_applied_rows_total"
-	lagSeconds   = "pgibex_lag_seconds"
-	backlogBytes = "pgibex_backlog_bytes"
+	appliedRows = "pgibex_applied_rows_total"
+	lagSeconds  = "pgibex_lag_seconds"
 )
 
 const scrapeTimeout = 2 * time.Second

@@ -48,13 +48,14 @@ type watcher struct {
 	last          reading
 	lastStatus    time.Time
 	statusErr     error
-	answered      bool  // this life of the daemon has served its metrics
+	lagKnown      bool  // this life of the daemon has committed a batch; before that its lag is -1
 	appliedBefore int64 // by the lives before
 	applied, done rate
 
-	measureLag bool
-	lags       []float64 // seconds
-	peakMemory int64
+	saidFailure bool // of the application
+	measureLag  bool
+	lags        []float64 // seconds
+	peakMemory  int64
 }
 
 func newWatcher(d *daemon, shop *application, s *screen, url string) *watcher {
@@ -68,7 +69,7 @@ func newWatcher(d *daemon, shop *application, s *screen, url string) *watcher {
 // newLife says that the daemon was ended: its counters begin again.
 func (w *watcher) newLife() {
 	w.appliedBefore = w.last.applied
-	w.answered, w.lastStatus = false, time.Time{}
+	w.lagKnown, w.lastStatus = false, time.Time{}
 }
 
 // until watches until what is looked for holds. It fails after limit, when the daemon ends or a table is quarantined.
@@ -114,10 +115,11 @@ func (w *watcher) sample(ctx context.Context) error {
 	r := &w.last
 	m, err := scrape(ctx, w.client, w.url)
 	if err == nil {
-		w.answered = true
+		w.lagKnown = m[lagSeconds] >= 0
+		if w.lagKnown {
+			r.lag = m[lagSeconds]
+		}
 		r.applied = w.appliedBefore + int64(m[appliedRows])
-		r.lag = m[lagSeconds]
-		r.backlogBytes = int64(m[backlogBytes])
 	}
 	if time.Since(w.lastStatus) >= statusEvery {
 		if err := w.readStatus(ctx); err != nil {
@@ -134,6 +136,10 @@ func (w *watcher) sample(ctx context.Context) error {
 	if w.measureLag {
 		w.lags = append(w.lags, r.lag)
 	}
+	if err := w.shop.err(); err != nil && !w.saidFailure {
+		w.saidFailure = true
+		w.screen.say("Failed  %v", err)
+	}
 	w.screen.show(*r, w.medianLag(), w.highestLag())
 	return nil
 }
@@ -145,7 +151,11 @@ func (w *watcher) readStatus(ctx context.Context) error {
 		return nil
 	}
 	r := &w.last
-	r.phase, r.consistent, r.backlogRows = s.Phase, s.Consistent, s.BacklogRows
+	r.phase, r.consistent = s.Phase, s.Consistent
+	if r.phase == "not installed" {
+		r.phase = "installing"
+	}
+	r.backlogRows, r.backlogBytes = s.BacklogRows, s.BacklogBytes
 	r.tables, r.ready, r.copied = len(s.Tables), 0, 0
 	for _, t := range s.Tables {
 		r.copied += t.RowsCopied
@@ -156,8 +166,8 @@ func (w *watcher) readStatus(ctx context.Context) error {
 			return fmt.Errorf("table %s is quarantined: %s", t.Table, t.Reason)
 		}
 	}
-	if !w.answered {
-		r.lag, r.backlogBytes = s.LagSeconds, s.BacklogBytes
+	if !w.lagKnown {
+		r.lag = max(s.LagSeconds, 0)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
 -- Columns of ordinary tables, with domains resolved to what they are made of. The expressions behind
--- /*…*/ marks stand for attributes that 9.2 does not have; later versions get the attribute.
+-- /*...*/ marks stand for attributes that 9.2 does not have; later versions get the attribute.
 WITH RECURSIVE domain (oid, base, typmod) AS (
     SELECT oid, typbasetype, typtypmod FROM pg_catalog.pg_type WHERE typtype = 'd'
   UNION ALL
