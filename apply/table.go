@@ -146,10 +146,15 @@ var exact = []string{
 	"timestamp without time zone", "timestamp with time zone", "time without time zone", "money", "macaddr",
 }
 
+// isExact: of the characters, only those without a length may differ in trailing blanks.
+func isExact(c catalog.Column) bool {
+	return slices.Contains(exact, c.BaseType) && c.Base != "bpchar"
+}
+
 func onConflict(columns, key []catalog.Column) string {
 	var set []string
 	for i, c := range columns {
-		if i < len(key) && slices.Contains(exact, c.BaseType) {
+		if i < len(key) && isExact(c) {
 			continue
 		}
 		set = append(set, fmt.Sprintf("%s = EXCLUDED.%s", pg.Ident(c.Name), pg.Ident(c.Name)))
@@ -163,7 +168,7 @@ func onConflict(columns, key []catalog.Column) string {
 // upsertable: a column GENERATED ALWAYS AS IDENTITY can be inserted, but not updated.
 func upsertable(columns, key []catalog.Column) bool {
 	for i, c := range columns {
-		if c.Identity == "a" && (i >= len(key) || !slices.Contains(exact, c.BaseType)) {
+		if c.Identity == "a" && (i >= len(key) || !isExact(c)) {
 			return false
 		}
 	}
@@ -183,10 +188,10 @@ func netStatements(target *catalog.Table, columns []catalog.Column, stage, gone 
 		DELETE FROM ONLY %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM doomed WHERE i <= -n)) RETURNING 1)
 		SELECT coalesce((SELECT sum(-n) FROM net WHERE n < 0), 0)::bigint, (SELECT count(*) FROM deleted)`,
 		net, image("t."), target.SQL(), target.SQL())
-	selected := list(columns, "s.")
-	insert := fmt.Sprintf(`%s INSERT INTO %s%s%s SELECT %s FROM (
-		SELECT *, row_number() OVER (PARTITION BY "pgibex:image") AS "pgibex:i" FROM (SELECT s.*, %s AS "pgibex:image" FROM %s s) s) s
-		JOIN net ON net.image = s."pgibex:image" WHERE s."pgibex:i" <= net.n`,
-		net, target.SQL(), parenthesized(columns), overriding(columns), selected, image("s."), stage)
+	insert := fmt.Sprintf(`%s, wanted AS (
+		SELECT s.ctid, row_number() OVER (PARTITION BY s.image) AS i, net.n
+		  FROM (SELECT ctid, %s AS image FROM %s s) s JOIN net ON net.image = s.image AND net.n > 0)
+		%s s WHERE ctid = ANY (ARRAY(SELECT ctid FROM wanted WHERE i <= n))`,
+		net, image("s."), stage, insertFrom(target, columns, stage))
 	return []string{remove, insert}
 }

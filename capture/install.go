@@ -38,7 +38,7 @@ func (c *Capture) PlanStream() string { return c.script.install() }
 // Install makes the triggers of one table, in one transaction that holds its lock for as long as creating
 // four triggers takes, and returns the table's number.
 func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, locker Locker) (number int, err error) {
-	err = c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func() error) error {
+	err = c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
 		err := conn.QueryRow(ctx, c.script.sql(`INSERT INTO {{schema}}.captured (relid, schema_name, table_name, key_columns, columns)
 			VALUES ($1, $2, $3, $4, $5) RETURNING number`),
 			t.OID, t.Schema, t.Relation, append([]string{}, t.KeyNames()...), signature(t)).Scan(&number)
@@ -52,7 +52,7 @@ func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, 
 		if err != nil {
 			return err
 		}
-		if err := lock(); err != nil {
+		if err := lock(t.Name); err != nil {
 			return err
 		}
 		if err := c.unchanged(ctx, conn, t); err != nil {
@@ -85,7 +85,7 @@ func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table
 
 // Uninstall removes the triggers and every other object of one table.
 func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker Locker) error {
-	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func() error) error {
+	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
 		// The name may have changed since; the triggers went along with the table.
 		var name catalog.Name
 		err := conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -95,7 +95,7 @@ func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker 
 		case err != nil:
 			return err
 		default:
-			if err := lock(); err != nil {
+			if err := lock(name); err != nil {
 				return err
 			}
 			if err := conn.Run(ctx, c.script.dropTriggers(name)); err != nil {
@@ -139,12 +139,12 @@ func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
 }
 
 // locked runs a transaction that calls lock when it needs the table, again and again until the lock was had in time.
-func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, oid uint32, locker Locker, work func(ctx context.Context, lock func() error) error) error {
+func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, oid uint32, locker Locker, work func(ctx context.Context, lock func(catalog.Name) error) error) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(locker.Wait/2), backoff.WithMaxInterval(10*locker.Wait), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		inVain := false
 		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-			return work(ctx, func() error {
+			return work(ctx, func(name catalog.Name) error {
 				err := lockTable(ctx, conn, name, locker.Wait)
 				inVain = pg.State(err) == pg.QueryCanceled
 				return err

@@ -11,17 +11,21 @@ import (
 // Pending is what a table's segments hold that is not applied.
 type Pending struct {
 	Rows  int64 // deltas, of which several may concern one row
-	Bytes int64 // of the segments that have any
+	Bytes int64 // what they take of their segments
 }
 
 // Pending counts the deltas that the positions, by table, do not see. It reads the segments: it is made for an operator's
 // question, not for a poll.
 func (c *Capture) Pending(ctx context.Context, conn *pg.Conn, positions map[int]change.Snapshot) (map[int]Pending, error) {
-	rows, err := conn.Query(ctx, c.script.sql(`SELECT s.number, s.segment, pg_catalog.pg_relation_size(c.oid)
-		FROM {{schema}}.segment s
-		JOIN pg_catalog.pg_class c ON c.relname = 'delta_' || s.number || '_' || s.segment
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-		WHERE pg_catalog.pg_relation_size(c.oid) > 0`), c.script.stream)
+	// OFFSET 0 keeps the planner from measuring anything but segments: the size of a table that somebody has locked would be
+	// waited for. A segment may be dropped by the daemon at any moment; then its size is null.
+	rows, err := conn.Query(ctx, c.script.sql(`SELECT number, segment, size FROM (
+		SELECT s.number, s.segment, pg_catalog.pg_relation_size(s.oid) AS size FROM (
+			SELECT s.number, s.segment, c.oid
+			  FROM {{schema}}.segment s
+			  JOIN pg_catalog.pg_class c ON c.relname = 'delta_' || s.number || '_' || s.segment
+			  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1 OFFSET 0) s OFFSET 0) s
+		WHERE size > 0`), c.script.stream)
 	if err != nil {
 		return nil, fmt.Errorf("measure the backlog: %w", err)
 	}
@@ -44,15 +48,18 @@ func (c *Capture) Pending(ctx context.Context, conn *pg.Conn, positions map[int]
 	}
 	pending := map[int]Pending{}
 	for _, m := range segments {
-		var n int64
-		err := conn.QueryRow(ctx, "SELECT count(*) FROM ONLY "+c.script.delta(m.number, m.segment)+" WHERE "+unapplied(positions[m.number])).Scan(&n)
+		var n, all int64
+		err := conn.QueryRow(ctx, "SELECT count(CASE WHEN "+unapplied(positions[m.number])+" THEN 1 END), count(*) FROM ONLY "+c.script.delta(m.number, m.segment)).Scan(&n, &all)
+		if pg.State(err) == pg.UndefinedTable {
+			continue // dropped since
+		}
 		if err != nil {
 			return nil, fmt.Errorf("count the backlog: %w", err)
 		}
 		p := pending[m.number]
 		p.Rows += n
 		if n > 0 {
-			p.Bytes += m.size
+			p.Bytes += int64(float64(m.size) * float64(n) / float64(all))
 		}
 		pending[m.number] = p
 	}

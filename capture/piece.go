@@ -31,7 +31,7 @@ func (v *View) Backlog(l *Log) []Range {
 	for _, s := range sortedSegments(l.segments) {
 		if s.pending() {
 			ranges = append(ranges, Range{Segment: s.number, To: s.size / blockSize})
-			v.reads = append(v.reads, readMark{s, s.changes})
+			v.reads = append(v.reads, readMark{s, s.changes, s.size})
 		}
 	}
 	return ranges
@@ -48,7 +48,8 @@ func (c *Capture) Piece(conn *pg.Conn, l *Log, r Range, since change.Snapshot) c
 	return v.copyOut(rowsSQL(l.Table, []string{c.script.delta(l.Number, r.Segment)}, condition))
 }
 
-// BeginPiece begins the snapshot of one piece, in the same manner as Open.
-func (c *Capture) BeginPiece(ctx context.Context, conn *pg.Conn) error {
-	return conn.Run(ctx, beginRead)
+// BeginPiece begins the transaction of one piece, in the same manner as Open. The table is locked before the snapshot is
+// taken: a table that is rewritten in between looks empty in an older snapshot.
+func (c *Capture) BeginPiece(ctx context.Context, conn *pg.Conn, l *Log) error {
+	return conn.Run(ctx, beginRead+"; LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE")
 }

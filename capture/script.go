@@ -76,17 +76,25 @@ func (s script) function(number, segment int, t *catalog.Table) string {
 	values := make([]string, len(types))
 	for i := range types {
 		values[i] = "$" + strconv.Itoa(i+1)
+		if t.Key == nil && i == 0 || t.Key != nil && t.KeyColumns()[i].Composite {
+			values[i] += "[1]"
+		}
 	}
 	return pg.Fill(functionSQL, "schema", s.schema, "number", strconv.Itoa(number), "segment", strconv.Itoa(segment),
 		"types", strings.Join(types, ", "), "values", strings.Join(values, ", "))
 }
 
+// types are those of the function's arguments. A composite value comes wrapped in an array: PL/pgSQL before 11 takes a
+// composite argument apart into its fields, and forgets whether one that is composite itself was null or a row of nulls.
 func (s script) types(number int, t *catalog.Table) []string {
 	if t.Key == nil {
-		return []string{fmt.Sprintf("%s.image_%d", s.schema, number), "smallint"}
+		return []string{fmt.Sprintf("%s.image_%d[]", s.schema, number), "smallint"}
 	}
 	var types []string
 	for _, c := range t.KeyColumns() {
+		if c.Composite {
+			c.BaseType += "[]"
+		}
 		types = append(types, c.BaseType)
 	}
 	return types
@@ -132,10 +140,13 @@ func (s script) call(number int, t *catalog.Table, row string, sign int) string 
 	fields := make([]string, len(columns))
 	for i, c := range columns {
 		fields[i] = row + "." + pg.Ident(c.Name)
+		if t.Key != nil && c.Composite {
+			fields[i] = "ARRAY[" + fields[i] + "]"
+		}
 	}
 	list := strings.Join(fields, ", ")
 	if t.Key == nil {
-		list = fmt.Sprintf("ROW(%s)::%s.image_%d, %d::smallint", list, s.schema, number, sign)
+		list = fmt.Sprintf("ARRAY[ROW(%s)::%s.image_%d], %d::smallint", list, s.schema, number, sign)
 	}
 	return fmt.Sprintf("%s.capture_%d(%s)", s.schema, number, list)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +43,11 @@ type segment struct {
 	// it was last read as a whole by a batch that is committed.
 	changes, read int
 
+	// stirred: one of the writers may have committed since they were last looked for, before the snapshot that is
+	// being read. Its position covers that transaction, so its rows are read now or never.
+	stirred  bool
+	readSize int64 // what it measured then
+
 	retryAfter time.Time // when emptying it was refused because somebody has a lock on it
 }
 
@@ -51,7 +57,7 @@ type writer struct {
 	txid string // "" while it has none
 }
 
-func (s *segment) pending() bool { return s.size > 0 && (s.active || s.read < s.changes) }
+func (s *segment) pending() bool { return s.size > 0 && (s.active || s.stirred || s.read < s.changes) }
 
 func (s *segment) emptiable() bool { return s.sealed && s.size > 0 && s.read >= s.changes }
 
@@ -101,7 +107,7 @@ func (c *Capture) lookForWriters(ctx context.Context, conn *pg.Conn, logs map[in
 	byOID := map[uint32]*Log{}
 	var oids []uint32
 	for _, l := range logs {
-		if l.unsealed() {
+		if l.Unsealed() {
 			byOID[l.Table.OID] = l
 			oids = append(oids, l.Table.OID)
 		}
@@ -137,7 +143,8 @@ func holders(ctx context.Context, conn *pg.Conn, oids []uint32) (map[uint32][]wr
 	return holders, rows.Err()
 }
 
-func (l *Log) unsealed() bool {
+// Unsealed says whether a segment that was left may still be written to.
+func (l *Log) Unsealed() bool {
 	return slices.ContainsFunc(l.segments, func(s *segment) bool { return !s.active && !s.sealed })
 }
 
@@ -183,12 +190,43 @@ func stillThere(before, now []writer) (still []writer, ended bool) {
 	return still, ended
 }
 
+// stir finds the segments left that the snapshot may show something new of: those with a writer that it does not
+// show as running. A writer has a txid for each of its savepoints, of which a snapshot lists the topmost.
+func (l *Log) stir(snapshot change.Snapshot) {
+	for _, s := range l.segments {
+		running := map[string]bool{}
+		for _, w := range l.writers[s.number] {
+			running[w.vxid] = running[w.vxid] || w.running(snapshot)
+		}
+		s.stirred = !s.active && !s.sealed && slices.Contains(slices.Collect(maps.Values(running)), false)
+	}
+}
+
+// running says whether the snapshot, taken later, shows the writer as running. Locks know the lower 32 bits of a txid.
+func (w writer) running(snapshot change.Snapshot) bool {
+	xid, err := strconv.ParseUint(w.txid, 10, 32)
+	if err != nil {
+		return false // it had none yet
+	}
+	return int32(uint32(xid)-uint32(snapshot.Xmax)) >= 0 || slices.ContainsFunc(snapshot.Xip, func(xip uint64) bool { return uint32(xip) == uint32(xid) })
+}
+
 // Pending is how many bytes of deltas a batch would have to look through. In an active segment some of them may be applied
 // already; what it says is how much work a read is, not how much is left to do.
 func (l *Log) Pending() (bytes int64) {
 	for _, s := range l.segments {
 		if s.pending() {
 			bytes += s.size
+		}
+	}
+	return bytes
+}
+
+// Unread is how many bytes the segments have grown since they were last read.
+func (l *Log) Unread() (bytes int64) {
+	for _, s := range l.segments {
+		if s.pending() {
+			bytes += max(0, s.size-s.readSize)
 		}
 	}
 	return bytes
@@ -324,7 +362,7 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 	if err != nil {
 		return err
 	}
-	s.size = 0
+	s.size, s.readSize = 0, 0
 	if drop {
 		l.segments = slices.DeleteFunc(l.segments, func(other *segment) bool { return other == s })
 	}

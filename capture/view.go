@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,6 +27,7 @@ type View struct {
 type readMark struct {
 	segment *segment
 	changes int
+	size    int64
 }
 
 // beginRead pins the plan: a nested loop over the keys, each looked up in the index. The planner knows nothing of a
@@ -43,6 +45,9 @@ func (c *Capture) Open(ctx context.Context, conn *pg.Conn, logs map[int]*Log) (*
 		v.Position, err = c.Now(ctx, conn)
 	}
 	if err == nil {
+		for _, l := range logs {
+			l.stir(v.Position.Snapshot)
+		}
 		err = measure(ctx, conn, logs)
 	}
 	if err == nil {
@@ -115,7 +120,7 @@ func (v *View) Part(l *Log, since change.Snapshot) (part change.Part, ok bool) {
 	for _, s := range sortedSegments(l.segments) {
 		if s.pending() {
 			from = append(from, v.script.delta(l.Number, s.number))
-			v.reads = append(v.reads, readMark{s, s.changes})
+			v.reads = append(v.reads, readMark{s, s.changes, s.size})
 		}
 	}
 	if len(from) == 0 && !part.Truncated {
@@ -124,12 +129,12 @@ func (v *View) Part(l *Log, since change.Snapshot) (part change.Part, ok bool) {
 	condition := unapplied(since)
 	switch {
 	case l.Table.Key == nil && part.Truncated:
-		part.Whole = v.copyOut(wholeSQL(l.Table))
+		part.Whole = v.copyTable(l, wholeSQL(l.Table))
 	case l.Table.Key == nil:
 		part.Inserted = v.copyOut(imagesSQL(l.Table, from, condition, 1))
 		part.Deleted = v.copyOut(imagesSQL(l.Table, from, condition, -1))
 	default:
-		part.Rows = v.copyOut(rowsSQL(l.Table, from, condition))
+		part.Rows = v.copyTable(l, rowsSQL(l.Table, from, condition))
 	}
 	return part, true
 }
@@ -137,7 +142,7 @@ func (v *View) Part(l *Log, since change.Snapshot) (part change.Part, ok bool) {
 // Read marks what the view's parts have read as read; to be called when they are committed on the target.
 func (v *View) Read() {
 	for _, r := range v.reads {
-		r.segment.read = r.changes
+		r.segment.read, r.segment.readSize = r.changes, r.size
 	}
 }
 
@@ -145,6 +150,48 @@ func (v *View) copyOut(query string) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		return v.conn.CopyOut(ctx, "COPY ("+query+") TO STDOUT", w)
 	}
+}
+
+// BusyError means that a table can not be read in this snapshot: somebody holds a lock on it, or it was rewritten since the
+// snapshot was taken and would look empty in it (TRUNCATE and most of ALTER TABLE are not safe for older snapshots).
+type BusyError struct {
+	Table int
+	Err   error
+}
+
+func (e *BusyError) Unwrap() error { return e.Err }
+func (e *BusyError) Error() string { return "the table can not be read now: " + e.Err.Error() }
+
+var errRewritten = errors.New("it was rewritten or truncated since the snapshot was taken")
+
+// copyTable reads from a table of the users. Its lock is asked for without waiting, and given back before the next
+// table is read: whoever waits for one lock while holding another may deadlock with the application (its TRUNCATE … CASCADE
+// takes several), and the application would be the one to get the error.
+func (v *View) copyTable(l *Log, query string) change.CopyFunc {
+	return func(ctx context.Context, w io.Writer) error {
+		// The catalog's row is that of our snapshot, the function's answer that of this moment.
+		results, err := v.conn.PgConn().Exec(ctx, fmt.Sprintf(`SAVEPOINT reading; LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT;
+			SELECT 1 FROM pg_catalog.pg_class WHERE oid = %d AND relfilenode = pg_catalog.pg_relation_filenode(oid)`, l.Table.SQL(), l.Table.OID)).ReadAll()
+		switch {
+		case pg.State(err) == pg.LockNotAvailable:
+			return &BusyError{l.Number, err}
+		case err != nil:
+			return err
+		case len(results[len(results)-1].Rows) == 0:
+			return &BusyError{l.Number, errRewritten}
+		}
+		if err := v.copyOut(query)(ctx, w); err != nil {
+			return err
+		}
+		return v.conn.Run(ctx, "ROLLBACK TO reading; RELEASE reading")
+	}
+}
+
+// AwaitTable waits until nobody holds a lock that keeps the table from being read.
+func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		return conn.Run(ctx, "LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE")
+	})
 }
 
 // ForgetTruncations removes the marks of truncations that the applied position sees.
@@ -175,14 +222,13 @@ func (c *Capture) ForgetTruncations(ctx context.Context, conn *pg.Conn, v *View,
 // may be equal and yet differ (citext, numeric).
 func rowsSQL(t *catalog.Table, from []string, condition string) string {
 	names := make([]string, len(t.Key.Columns))
-	fields := []string{""}
+	fields := []string{"t.ctid IS NOT NULL"} // a composite key with a null field IS NOT NULL either
 	var on []string
 	for i, c := range t.KeyColumns() {
 		names[i] = fmt.Sprintf("k%d", i+1)
 		column := "t." + pg.Ident(c.Name)
 		fields = append(fields, fmt.Sprintf("coalesce(%s, d.%s)", column, names[i]))
 		on = append(on, fmt.Sprintf("%s %s d.%s", column, t.Key.Equal[i], names[i]))
-		fields[0] = column + " IS NOT NULL"
 	}
 	for _, c := range NotKey(t) {
 		fields = append(fields, "t."+pg.Ident(c.Name))

@@ -46,7 +46,7 @@ func (s *stream) application() (stop func()) {
 		conn := s.connect(s.sourceDSN)
 		group.Go(func() {
 			for ctx.Err() == nil {
-				if err := change(context.WithoutCancel(ctx), conn, writer); err != nil {
+				if err := oneChange(context.WithoutCancel(ctx), conn, writer); err != nil {
 					s.t.Errorf("the application got an error: %v", err)
 					return
 				}
@@ -67,14 +67,14 @@ func (s *stream) application() (stop func()) {
 	return stop
 }
 
-// change is one transaction of a writer, on rows that no other writes to: its ids are its number modulo 3.
-func change(ctx context.Context, conn *pgx.Conn, writer int) error {
+// oneChange is one transaction of a writer, on rows that no other writes to: its ids are its number modulo 3.
+func oneChange(ctx context.Context, conn *pgx.Conn, writer int) error {
 	id := int64(rand.IntN(7000)*3 + writer)
 	statements := [][]string{
 		{fmt.Sprintf("UPDATE item SET n = n + 1, note = 'u%d' WHERE id = %d", rand.IntN(1000), id)},
 		{fmt.Sprintf("DELETE FROM item WHERE id = %d", id)},
 		{fmt.Sprintf("INSERT INTO item (id, code, n) SELECT %d, 'again' || %[1]d, 1 WHERE NOT EXISTS (SELECT 1 FROM item WHERE id = %[1]d)", id)},
-		{fmt.Sprintf("UPDATE item SET id = id + 300000 WHERE id = %d", id), "INSERT INTO log VALUES (now(), 'moved')"},
+		{fmt.Sprintf("UPDATE item SET id = id + 300000, code = 'm' || txid_current() WHERE id = %d", id), "INSERT INTO log VALUES (now(), 'moved')"},
 		{fmt.Sprintf("UPDATE pair SET b = -b WHERE a = 'a%d' AND b = %[1]d AND b %% 3 = %[2]d", id%50, writer), fmt.Sprintf("UPDATE pair SET v = v + 1 WHERE b = %d", id)},
 		{fmt.Sprintf("UPDATE item SET code = 'swap' || id WHERE id = %d", id), fmt.Sprintf("UPDATE item SET code = 'c' || id WHERE id = %d", id)},
 		{fmt.Sprintf("INSERT INTO part (item, v) SELECT id, 'new' FROM item WHERE id = %d", id), fmt.Sprintf("INSERT INTO log VALUES (now(), 'w%d')", writer)},
@@ -354,4 +354,6 @@ func TestStandbysTakeOver(t *testing.T) {
 }
 
 // withoutSchema makes an index definition of 14 what it is in 9.2.
-func withoutSchema(definition string) string { return strings.Replace(definition, " ON public.", " ON ", 1) }
+func withoutSchema(definition string) string {
+	return strings.Replace(definition, " ON public.", " ON ", 1)
+}

@@ -81,6 +81,7 @@ func (p *process) code(within time.Duration) int {
 // terminate asks it to stop, which must take no longer than 10 s and count as done.
 func (p *process) terminate() {
 	p.t.Helper()
+	p.says("starting") // before that nobody listens to signals
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
 	}

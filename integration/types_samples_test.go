@@ -107,8 +107,9 @@ var samples = []sample{
 		`ROW(NULL, NULL, NULL, NULL, NULL)`, `ROW(2, ROW('-0', NULL), '{}', '0044-03-15 BC', 'NaN')`,
 	}, exact: []string{
 		`(v).a`, `encode(float8send(((v).i).f), 'hex')`, `((v).i).t`, `(v).d`, `(v)."Quoted ""x"""`, `array_dims((v).more)`, `v IS NULL`,
-		`ARRAY(SELECT coalesce(encode(float8send(m.f), 'hex'), 'null') || coalesce(m.t, 'null') FROM unnest((v).more) m)`,
-		`ARRAY(SELECT coalesce(encode(float8send((i.i).f), 'hex'), 'null') || coalesce(i."Quoted ""x"""::text, 'null') FROM unnest(a) i)`,
+		`ARRAY(SELECT coalesce(encode(float8send((((v).more)[k]).f), 'hex') || (((v).more)[k]).t, ((v).more)[k]::text, 'null') FROM generate_subscripts((v).more, 1) k)`,
+		`ARRAY(SELECT coalesce(encode(float8send(((a[k]).i).f), 'hex') || ((a[k]).i).t, (a[k]).i::text, 'null') FROM generate_subscripts(a, 1) k)`,
+		`ARRAY(SELECT (a[k])."Quoted ""x""" FROM generate_subscripts(a, 1) k)`,
 	}},
 	{name: "domain", kind: "positive", noArray: true, values: []string{"1", "2147483647"}},
 	{name: "domain_of_domain", kind: "lucky", noArray: true, values: []string{"1", "14"}},

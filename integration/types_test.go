@@ -22,71 +22,103 @@ func TestEveryType(t *testing.T) {
 	for _, p := range samples {
 		s.src(p.load())
 	}
-	s.run()
-	s.equalSamples("after the copy")
-	for _, step := range []struct {
-		name string
-		sql  func(sample) string
-	}{{"insert", sample.insert}, {"update", sample.update}, {"delete", sample.remove}, {"move", sample.move}} {
-		var change strings.Builder
-		for _, p := range samples {
-			change.WriteString(step.sql(p))
-		}
-		s.src(change.String())
-		s.equalSamples("after " + step.name)
-	}
+	queries := s.queries()
+	s.follows(func() { s.equalQueries(queries...) }, "", changes(sample.insert), changes(sample.update), changes(sample.remove), changes(sample.move))
 }
 
-// equalSamples waits for the stream and compares every table of the samples.
-func (s *stream) equalSamples(when string) {
-	s.t.Helper()
-	s.streaming()
+func changes(change func(sample) string) string {
+	var all strings.Builder
 	for _, p := range samples {
-		for _, table := range []string{"keyed_" + p.name, "keyless_" + p.name} {
-			expressions := p.exact
-			if len(expressions) == 0 {
-				expressions = s.binary("public." + table)
-			} else if strings.HasPrefix(table, "keyed_") {
-				expressions = append([]string{"id"}, expressions...)
-			}
-			if !s.equalQuery(fmt.Sprintf("SELECT %s FROM public.%s", strings.Join(expressions, ", "), table)) {
-				s.t.Errorf("%s differs %s", table, when)
-			}
+		all.WriteString(change(p))
+	}
+	return all.String()
+}
+
+// queries read every table of the samples so that no two values look alike.
+func (s *stream) queries() (queries []string) {
+	s.t.Helper()
+	var names []string
+	for _, p := range samples {
+		names = append(names, "public.keyed_"+p.name, "public.keyless_"+p.name)
+	}
+	binary := s.binary(names...)
+	for _, p := range samples {
+		if len(p.exact) > 0 {
+			list := strings.Join(p.exact, ", ")
+			binary["public.keyed_"+p.name], binary["public.keyless_"+p.name] = "id, "+list, list
 		}
 	}
-	if s.t.Failed() {
-		s.t.FailNow()
+	for _, name := range names {
+		queries = append(queries, fmt.Sprintf("SELECT %s FROM %s", binary[name], name))
 	}
+	return queries
 }
 
-// binary lists, for each column of a table, an expression that tells any two values apart: its binary form, which is the same in
-// every version, or its text where the type is not built in. A numeric's text is exact, and 9.2 sends NaN with a scale.
-func (s *stream) binary(table string) []string {
+// binary gives, for tables of the source, an expression for each column that tells any two values apart: its binary form, which
+// is the same in every version, or its text where the type is not built in. A numeric's text is exact, and 9.2 sends NaN with a scale.
+func (s *stream) binary(tables ...string) map[string]string {
 	s.t.Helper()
-	return one[[]string](s, s.sourceDSN, `SELECT ARRAY(
-		SELECT CASE WHEN coalesce(e.oid, t.oid) < 16384 AND coalesce(e.typname, t.typname) NOT IN ('numeric', 'numrange') THEN 'encode(' || t.typsend || '(' || quote_ident(attname) || '), ''hex'')' ELSE quote_ident(attname) || '::text' END
+	lists := one[[]string](s, s.sourceDSN, `SELECT ARRAY(SELECT coalesce((
+		SELECT string_agg(CASE WHEN coalesce(e.oid, t.oid) < 16384 AND coalesce(e.typname, t.typname) NOT IN ('numeric', 'numrange')
+				THEN 'encode(' || t.typsend || '(' || quote_ident(attname) || '), ''hex'')' ELSE quote_ident(attname) || '::text' END, ', ' ORDER BY attname)
 		  FROM pg_attribute JOIN pg_type t ON t.oid = atttypid LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1
-		 WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname)`, table)
+		 WHERE attrelid = r::regclass AND attnum > 0 AND NOT attisdropped), '1') FROM unnest($1::text[]) r)`, tables)
+	binary := map[string]string{}
+	for i, table := range tables {
+		binary[table] = lists[i]
+	}
+	return binary
 }
 
-// equalBinary compares tables by the binary form of their values.
-func (s *stream) equalBinary(tables ...string) {
+// binaryJudge compares tables by the binary form of their values.
+func (s *stream) binaryJudge(tables ...string) (equal func()) {
 	s.t.Helper()
-	for _, table := range tables {
-		s.equalQuery(fmt.Sprintf("SELECT %s FROM ONLY %s", strings.Join(s.binary(table), ", "), table))
+	var queries []string
+	for table, list := range s.binary(tables...) {
+		queries = append(queries, fmt.Sprintf("SELECT %s FROM ONLY %s", list, table))
+	}
+	return func() { s.t.Helper(); s.equalQueries(queries...) }
+}
+
+// equalQueries fails the test unless each query has the same result on both sides, in any order, and some.
+func (s *stream) equalQueries(queries ...string) {
+	s.t.Helper()
+	source, target := s.results(s.sourceDSN, queries), s.results(s.targetDSN, queries)
+	for i, query := range queries {
+		if len(source[i]) == 0 || !slices.Equal(source[i], target[i]) {
+			s.t.Errorf("%s: %d rows on the source, %d on the target\nonly on the source: %s\nonly on the target: %s",
+				query, len(source[i]), len(target[i]), beyond(source[i], target[i]), beyond(target[i], source[i]))
+		}
 	}
 }
 
-// equalQuery fails the test unless a query has the same result on both sides, and some.
-func (s *stream) equalQuery(query string) bool {
+// results runs queries in one round trip and returns the sorted rows of each.
+func (s *stream) results(dsn string, queries []string) (sorted [][]string) {
 	s.t.Helper()
-	source, target := s.rows(s.sourceDSN, query), s.rows(s.targetDSN, query)
-	if len(source) > 0 && slices.Equal(source, target) {
-		return true
+	conn := s.connect(dsn)
+	defer func() { _ = conn.Close(s.t.Context()) }()
+	const settings = "SET TimeZone = 'UTC'; SET lc_monetary = 'C'; SET extra_float_digits = 3; SET search_path = pg_catalog; "
+	results, err := conn.PgConn().Exec(s.t.Context(), settings+strings.Join(queries, "; ")).ReadAll()
+	if err != nil {
+		s.t.Fatalf("%v in: %.2000s", err, strings.Join(queries, ";\n"))
 	}
-	s.t.Errorf("%s: %d rows on the source, %d on the target\nonly on the source: %s\nonly on the target: %s",
-		query, len(source), len(target), beyond(source, target), beyond(target, source))
-	return false
+	for _, result := range results[strings.Count(settings, ";"):] {
+		var rows []string
+		for _, values := range result.Rows {
+			var row strings.Builder
+			for _, value := range values {
+				if value == nil {
+					row.WriteString("null,")
+				} else {
+					fmt.Fprintf(&row, "%q,", value)
+				}
+			}
+			rows = append(rows, row.String())
+		}
+		slices.Sort(rows)
+		sorted = append(sorted, rows)
+	}
+	return sorted
 }
 
 func (p sample) array() string {
@@ -188,8 +220,8 @@ func TestLargeValues(t *testing.T) {
 	equal := func(rows int) {
 		t.Helper()
 		s.streaming()
-		s.equalQuery("SELECT id, note, length(v), md5(v), length(b), md5(b) FROM public.large")
-		s.equalQuery("SELECT length(v), md5(v), length(b), md5(b) FROM public.large_keyless")
+		s.equalQueries("SELECT id, note, length(v), md5(v), length(b), md5(b) FROM public.large",
+			"SELECT length(v), md5(v), length(b), md5(b) FROM public.large_keyless")
 		if n := one[int](s, s.targetDSN, "SELECT count(*) FROM large WHERE length(v) >= 10000000 OR length(b) >= 10000000"); n != rows {
 			t.Errorf("the target has %d large rows, not %d", n, rows)
 		}
@@ -231,3 +263,10 @@ func (s *stream) follows(compare func(), load string, changes ...string) {
 	}
 }
 
+// equalTables is equal, but for the sequences: the target has others, or they are on their way.
+func (s *stream) equalTables() {
+	s.t.Helper()
+	for _, table := range s.tables() {
+		s.equalTable(table)
+	}
+}

@@ -17,11 +17,12 @@ import (
 // drained is a table whose backlog was applied, or could not be.
 type drained struct {
 	table  *table
+	to     change.Position
 	reason error // to be quarantined for
 }
 
-// drain gives the table a position of its own and applies its backlog on the side.
-func (s *stream) drain(ctx context.Context, t *table) error {
+// part gives the table a position of its own and takes it out of the batches, until it is sent to s.drained.
+func (s *stream) part(ctx context.Context, t *table) error {
 	own := t.at(s.position)
 	if t.position.IsZero() {
 		if err := s.r.store.SetPosition(ctx, s.dst, t.number, own); err != nil {
@@ -29,13 +30,43 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 		}
 	}
 	t.position = own
-	if t.log.ActiveSize() >= switchSize { // so that what is drained can be sealed, and is not read again
+	delete(s.tables, t.number)
+	s.draining[t.number] = t
+	return nil
+}
+
+// await takes a table that somebody has locked out of the batches until it can be read.
+func (s *stream) await(ctx context.Context, t *table, why error) error {
+	s.r.log.Info("a table can not be read on the source; the others go on without it meanwhile", "table", t.name.String(), "reason", why)
+	if err := s.part(ctx, t); err != nil {
+		return err
+	}
+	s.drains.Go(func() error {
+		src, err := s.r.source.Connect(ctx, "await")
+		if err != nil {
+			return err
+		}
+		defer src.CloseNow()
+		err = s.r.capture.AwaitTable(ctx, src, t.log)
+		if err != nil && (!pg.Rejected(err) || ctx.Err() != nil) {
+			return err
+		}
+		s.drained <- drained{t, t.position, err}
+		return nil
+	})
+	return nil
+}
+
+// drain applies the backlog of a table that has parted from the stream.
+func (s *stream) drain(ctx context.Context, t *table) error {
+	// What is drained must become sealed, or the same backlog is long again: there may be many tables, each with a small segment.
+	if size := t.log.ActiveSize(); size >= switchSize || size > 0 && !t.log.Unsealed() {
 		if err := s.r.capture.Switch(ctx, s.src, t.log); err != nil {
 			return err
 		}
 	}
-	delete(s.tables, t.number)
-	s.draining[t.number] = t
+	t.backlog = t.log.Unread()
+	s.drainingBytes += t.backlog
 	s.r.log.Info("long backlog; applying it in pieces", "table", t.name.String(), "bytes", t.log.Pending())
 	s.drains.Go(func() error {
 		select {
@@ -51,7 +82,7 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
 			return err
 		}
-		s.drained <- drained{t, err}
+		s.drained <- drained{t, d.to, err}
 		return nil
 	})
 	return nil
@@ -60,9 +91,12 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 // rejoin takes a drained table back.
 func (s *stream) rejoin(ctx context.Context, d drained) error {
 	delete(s.draining, d.table.number)
+	s.drainingBytes -= d.table.backlog
+	d.table.backlog = 0
 	if d.reason != nil {
 		return s.setAside(ctx, d.table, d.reason.Error())
 	}
+	d.table.position = d.to // only here: the stream looks at it meanwhile
 	s.tables[d.table.number] = d.table
 	s.last = change.Snapshot{}
 	return nil
@@ -76,6 +110,7 @@ type drain struct {
 	src    *pg.Conn
 	writer *apply.Writer
 	blocks int64 // of a piece
+	to     change.Position
 }
 
 // A piece begins small and grows or shrinks towards the time it shall take.
@@ -118,7 +153,7 @@ func (d *drain) run(ctx context.Context) (err error) {
 	if view != nil {
 		view.Read()
 	}
-	d.table.position = to
+	d.to = to
 	return nil
 }
 
@@ -217,7 +252,7 @@ func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
 
 func (d *drain) piece(ctx context.Context, piece capture.Range) error {
 	start := time.Now()
-	if err := d.r.capture.BeginPiece(ctx, d.src); err != nil {
+	if err := d.r.capture.BeginPiece(ctx, d.src, d.table.log); err != nil {
 		return err
 	}
 	rows := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)

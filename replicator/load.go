@@ -205,7 +205,7 @@ func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 		if err != nil {
 			return err
 		}
-		w.q.addStep(j.t, len(halves)-1) // the chunk itself is one of them
+		w.q.addStep(j.t, len(halves)) // the chunk itself counts as done
 		for _, half := range halves {
 			w.q.push(job{t: j.t, chunk: &half})
 		}

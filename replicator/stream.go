@@ -35,11 +35,12 @@ type stream struct {
 	persisted change.Position // as the target has it
 	written   time.Time       // when it was persisted
 
-	all      []*table
-	tables   map[int]*table // that are followed here: copied or streaming, and not draining
-	draining map[int]*table
-	waiting  int // tables that the loader has not handed over yet
-	asideN   int // tables in quarantine
+	all           []*table
+	tables        map[int]*table // that are followed here: copied or streaming, and not draining
+	draining      map[int]*table
+	drainingBytes int64 // their backlogs, as they were measured
+	waiting       int   // tables that the loader has not handed over yet
+	asideN        int   // tables in quarantine
 
 	copied  <-chan *table
 	drained chan drained
@@ -167,19 +168,26 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	}
 	s.lookCost = time.Since(asked)
 	fit, long := s.divide()
+	for _, t := range long { // before the batch: it moves the stream's position past what they do not have
+		if err := s.part(ctx, t); err != nil {
+			view.Close(ctx)
+			return false, err
+		}
+	}
 	err = s.batch(ctx, view, fit)
 	view.Close(ctx)
+	for _, t := range long {
+		if drainErr := s.drain(ctx, t); drainErr != nil {
+			return false, errors.Join(err, drainErr)
+		}
+	}
 	if err != nil {
 		return s.blame(ctx, err)
 	}
 	view.Read()
 	s.position = view.Position
 	s.setCurrent(shown)
-	for _, t := range long {
-		if err := s.drain(ctx, t); err != nil {
-			return false, err
-		}
-	}
+	s.setBacklog()
 	if len(long) == 0 {
 		s.last = view.Position.Snapshot
 	}
@@ -293,10 +301,8 @@ func (s *stream) divide() (fit, long []*table) {
 	slices.SortFunc(tables, func(a, b *table) int {
 		return cmp.Or(cmp.Compare(a.log.Pending(), b.log.Pending()), cmp.Compare(a.number, b.number))
 	})
-	var backlog int64
 	for _, t := range tables {
 		pending := t.log.Pending()
-		backlog += pending
 		if t.load.Source.Key == nil || total+pending <= int64(s.r.config.Apply.BatchSize) {
 			total += pending
 			fit = append(fit, t)
@@ -304,16 +310,28 @@ func (s *stream) divide() (fit, long []*table) {
 		}
 		long = append(long, t)
 	}
-	s.r.metrics.BacklogBytes.Set(float64(backlog))
+	s.setBacklog()
 	return fit, long
+}
+
+func (s *stream) setBacklog() {
+	backlog := s.drainingBytes
+	for _, t := range s.tables {
+		backlog += t.log.Unread()
+	}
+	s.r.metrics.BacklogBytes.Set(float64(backlog))
 }
 
 // blame finds out what to do about a batch that failed. When one table's data or definition is the cause it is tried in
 // a more patient way, and in the end set aside.
 func (s *stream) blame(ctx context.Context, err error) (more bool, _ error) {
-	var tableErr *apply.TableError
-	if ctx.Err() != nil || !errors.As(err, &tableErr) {
+	tableErr, rejected := errors.AsType[*apply.TableError](err)
+	busy, locked := errors.AsType[*capture.BusyError](err)
+	switch {
+	case ctx.Err() != nil || !rejected && !locked:
 		return false, err
+	case locked:
+		return true, s.await(ctx, s.tables[busy.Table], busy)
 	}
 	if s.src.IsClosed() { // lost with the COPY that failed
 		src, err := s.r.source.Connect(ctx, "source")

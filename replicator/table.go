@@ -26,6 +26,7 @@ type table struct {
 	load     snapshot.Table
 	apply    *apply.Table
 	log      *capture.Log
+	backlog  int64 // bytes, while it drains
 }
 
 // known puts together what both sides know of each table, and sets aside those that drifted while nobody looked.

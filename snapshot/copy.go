@@ -99,6 +99,10 @@ func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, 
 
 func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (copied Copied, err error) {
 	err = src.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) error {
+		// Locked before the snapshot is taken: a table that is rewritten in between looks empty in an older snapshot.
+		if err := src.Run(ctx, "LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+			return err
+		}
 		at, err := now(ctx, src)
 		if err != nil {
 			return err
@@ -172,7 +176,7 @@ func (c Chunk) splittable() bool {
 	return c.Low != nil && c.High != nil && *c.High-*c.Low > 1
 }
 
-// Split replaces a chunk by its halves.
+// Split replaces a chunk by its halves; by nothing where it was given up too late, and is done.
 func (l *Loader) Split(ctx context.Context, dst *pg.Conn, number int, c Chunk) (halves []Chunk, err error) {
 	middle := *c.Low + (*c.High-*c.Low)/2
 	lower, upper := c, c
@@ -181,14 +185,20 @@ func (l *Loader) Split(ctx context.Context, dst *pg.Conn, number int, c Chunk) (
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
 		}
-		if _, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET high = $3 WHERE number = $1 AND chunk = $2"), number, c.Chunk, middle); err != nil {
+		// One at a time: each takes the next number.
+		if _, err := dst.Exec(ctx, l.Store.SQL("SELECT 1 FROM {{schema}}.relation WHERE number = $1 FOR NO KEY UPDATE"), number); err != nil {
 			return err
 		}
+		tag, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET high = $3 WHERE number = $1 AND chunk = $2 AND done_at IS NULL"), number, c.Chunk, middle)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		halves = []Chunk{lower, upper}
 		return dst.QueryRow(ctx, l.Store.SQL(`INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high)
 			SELECT $1, max(chunk) + 1, $2, $3, $4 FROM {{schema}}.chunk WHERE number = $1 RETURNING chunk`),
-			number, c.Kind, upper.Low, upper.High).Scan(&upper.Chunk)
+			number, c.Kind, upper.Low, upper.High).Scan(&halves[1].Chunk)
 	})
-	return []Chunk{lower, upper}, err
+	return halves, err
 }
 
 // Settle deletes the copied rows whose keys have changed since the copy began, before unique indexes are built: chunks of

@@ -97,7 +97,7 @@ func (l *Loader) Build(ctx context.Context, dst *pg.Conn, d Definition) error {
 		return l.forget(ctx, dst, d)
 	})
 	if err != nil {
-		return fmt.Errorf("build %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, err)
+		return fmt.Errorf("build %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, pg.Detailed(err))
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ WITH net AS (
 		SELECT coalesce((SELECT sum(-n) FROM net WHERE n < 0), 0)::bigint, (SELECT count(*) FROM deleted)
 
 WITH net AS (
-		SELECT image, sum(sign) AS n FROM (SELECT ROW(s."a", s."b")::text AS image, 1 AS sign FROM pg_temp.stage_7 s UNION ALL SELECT ROW(s."a", s."b")::text, -1 FROM pg_temp.gone_7 s) i GROUP BY image) INSERT INTO "public"."t" ("a", "b") SELECT s."a", s."b" FROM (
-		SELECT *, row_number() OVER (PARTITION BY "pgibex:image") AS "pgibex:i" FROM (SELECT s.*, ROW(s."a", s."b")::text AS "pgibex:image" FROM pg_temp.stage_7 s) s) s
-		JOIN net ON net.image = s."pgibex:image" WHERE s."pgibex:i" <= net.n
+		SELECT image, sum(sign) AS n FROM (SELECT ROW(s."a", s."b")::text AS image, 1 AS sign FROM pg_temp.stage_7 s UNION ALL SELECT ROW(s."a", s."b")::text, -1 FROM pg_temp.gone_7 s) i GROUP BY image), wanted AS (
+		SELECT s.ctid, row_number() OVER (PARTITION BY s.image) AS i, net.n
+		  FROM (SELECT ctid, ROW(s."a", s."b")::text AS image FROM pg_temp.stage_7 s) s JOIN net ON net.image = s.image AND net.n > 0)
+		INSERT INTO "public"."t" ("a", "b") SELECT "a", "b" FROM pg_temp.stage_7 s WHERE ctid = ANY (ARRAY(SELECT ctid FROM wanted WHERE i <= n))

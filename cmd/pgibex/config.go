@@ -9,7 +9,7 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Help with the configuration file", Args: noArgs}
+	c := &cobra.Command{Use: "config", Short: "Help with the configuration file"}
 	c.AddCommand(&cobra.Command{
 		Use:     "example",
 		Short:   "Print a configuration file with every key, its default and what it means",
@@ -20,5 +20,5 @@ func configCommand() *cobra.Command {
 			return err
 		},
 	})
-	return c
+	return onlyCommands(c)
 }

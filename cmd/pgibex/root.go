@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -53,7 +54,24 @@ The usual way:
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log every chunk and every server notice too")
 	root.AddCommand(runCommand(o), installCommand(o), catchupCommand(o), statusCommand(o), verifyCommand(o), uninstallCommand(o),
 		configCommand(), demoCommand(), serversCommand(), versionCommand())
-	return root
+	return onlyCommands(root)
+}
+
+// onlyCommands makes a command that has others below it, and does nothing itself, refuse what is none of them.
+func onlyCommands(c *cobra.Command) *cobra.Command {
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		err := fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+		}
+		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
 }
 
 func configDefault() string {

@@ -102,6 +102,9 @@ func (s Server) Connect(ctx context.Context, role string) (*Conn, error) {
 	conn := &Conn{Conn: pgxConn, Side: s.Side}
 	if err := conn.prepareSession(ctx); err != nil {
 		conn.CloseNow()
+		if State(err) == InsufficientPrivilege {
+			return nil, fmt.Errorf("%s: role %s may not set session_replication_role, and triggers and foreign keys would fire for what is replicated; give %s.dsn the role of a superuser: %w", s.Side, config.User, s.Side, err)
+		}
 		return nil, fmt.Errorf("%s: prepare session: %w", s.Side, err)
 	}
 	return conn, nil

@@ -38,6 +38,14 @@ func State(err error) string {
 	return ""
 }
 
+// Detailed adds the detail that the server gave to its error: which key is duplicated, which row refers to nothing.
+func Detailed(err error) error {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Detail != "" {
+		return fmt.Errorf("%w: %s", err, pgErr.Detail)
+	}
+	return err
+}
+
 // Transient says whether the same may succeed later without anybody's help: the network, a server
 // that restarts, a deadlock, a lock not had, no room on disk or in memory. Everything else needs an operator.
 func Transient(err error) bool {
