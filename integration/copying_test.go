@@ -75,7 +75,7 @@ func TestCopyInChunks(t *testing.T) {
 	close(stopped)
 	writer.Wait()
 	s.streaming()
-	s.settled()
+	s.marked()
 	s.sameRows()
 	kinds := one[[]string](s, s.targetDSN, `SELECT ARRAY(SELECT table_name || ' ' || kind || ' ' || (count(*) > 5) FROM pgibex_it.chunk JOIN pgibex_it.relation USING (number)
 		WHERE table_name <> 'tick' GROUP BY table_name, kind ORDER BY 1)`)
@@ -134,7 +134,7 @@ func TestDefinitionsAfterTheCopy(t *testing.T) {
 	}
 	s.run()
 	s.streaming()
-	s.settled()
+	s.marked()
 	s.sameRows()
 	s.eventually("foreign keys are back", 20*time.Second, func() bool { return one[int](s, s.targetDSN, "SELECT count(*) FROM pgibex_it.definition") == 0 })
 	after := one[[]string](s, s.targetDSN, definitions)
@@ -168,7 +168,7 @@ func TestTruncateDuringCopy(t *testing.T) {
 		t.Error("all was copied before the truncation")
 	}
 	s.streaming()
-	s.settled()
+	s.marked()
 	s.sameRows()
 }
 
@@ -187,7 +187,7 @@ func TestInstallWaitsInTurns(t *testing.T) {
 	var longest time.Duration
 	insert := func(table string) {
 		start := time.Now()
-		app.do(fmt.Sprintf("INSERT INTO %[1]s SELECT max(id) + 1 FROM %[1]s", table), "DELETE FROM "+table)
+		app.do(fmt.Sprintf("INSERT INTO %[1]s SELECT coalesce(max(id), 1000) + 1 FROM %[1]s", table), "DELETE FROM "+table)
 		longest = max(longest, time.Since(start))
 	}
 	s.eventually("the session is named several times", 20*time.Second, func() bool {

@@ -74,7 +74,7 @@ func oneChange(ctx context.Context, conn *pgx.Conn, writer int) error {
 		{fmt.Sprintf("UPDATE item SET n = n + 1, note = 'u%d' WHERE id = %d", rand.IntN(1000), id)},
 		{fmt.Sprintf("DELETE FROM item WHERE id = %d", id)},
 		{fmt.Sprintf("INSERT INTO item (id, code, n) SELECT %d, 'again' || %[1]d, 1 WHERE NOT EXISTS (SELECT 1 FROM item WHERE id = %[1]d)", id)},
-		{fmt.Sprintf("UPDATE item SET id = id + 300000, code = 'm' || txid_current() WHERE id = %d", id), "INSERT INTO log VALUES (now(), 'moved')"},
+		{fmt.Sprintf("UPDATE item SET id = 1000000 + nextval('item_id_seq'), code = 'm' || txid_current() WHERE id = %d", id), "INSERT INTO log VALUES (now(), 'moved')"},
 		{fmt.Sprintf("UPDATE pair SET b = -b WHERE a = 'a%d' AND b = %[1]d AND b %% 3 = %[2]d", id%50, writer), fmt.Sprintf("UPDATE pair SET v = v + 1 WHERE b = %d", id)},
 		{fmt.Sprintf("UPDATE item SET code = 'swap' || id WHERE id = %d", id), fmt.Sprintf("UPDATE item SET code = 'c' || id WHERE id = %d", id)},
 		{fmt.Sprintf("INSERT INTO part (item, v) SELECT id, 'new' FROM item WHERE id = %d", id), fmt.Sprintf("INSERT INTO log VALUES (now(), 'w%d')", writer)},

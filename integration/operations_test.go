@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// operationsSchema has a table of every sort that statements are tried on. tick is for settled.
+// operationsSchema has a table of every sort that statements are tried on. tick is for marked.
 const operationsSchema = `
 	CREATE TABLE tick (n serial PRIMARY KEY);
 	CREATE TABLE kv (id int PRIMARY KEY, v text);
@@ -77,9 +77,9 @@ var operations = []struct{ name, sql string }{
 	{"truncate cascade", `TRUNCATE parent CASCADE; INSERT INTO parent VALUES (1, 'anew'); INSERT INTO child VALUES (1, 1, 'anew')`},
 }
 
-// settled waits until the target has everything that the source had committed before the call. It writes a mark, and as a batch
+// marked waits until the target has everything that the source had committed before the call. It writes a mark, and as a batch
 // is applied atomically whatever was committed before the mark is there when the mark is.
-func (s *stream) settled() {
+func (s *stream) marked() {
 	s.t.Helper()
 	mark := one[int](s, s.sourceDSN, "INSERT INTO tick DEFAULT VALUES RETURNING n")
 	conn := s.connect(s.targetDSN)
@@ -133,7 +133,7 @@ func TestOperations(t *testing.T) {
 		t.Run(op.name, func(t *testing.T) {
 			s := s.in(t)
 			s.src(op.sql)
-			s.settled()
+			s.marked()
 			s.sameRows()
 		})
 	}
@@ -149,7 +149,7 @@ func TestOperations(t *testing.T) {
 			}
 		}
 		held.do("COMMIT")
-		s.settled()
+		s.marked()
 		s.sameRows()
 	})
 	t.Run("copy", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestOperations(t *testing.T) {
 		if _, err := s.connect(s.sourceDSN).PgConn().CopyFrom(t.Context(), strings.NewReader(lines.String()), "COPY kv FROM STDIN"); err != nil {
 			t.Fatal(err)
 		}
-		s.settled()
+		s.marked()
 		s.sameRows()
 	})
 	t.Run("a role without rights on our schema", func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestOperations(t *testing.T) {
 		if _, err := app.conn.Exec(t.Context(), "SELECT * FROM pgibex_it.captured"); err == nil {
 			t.Error("the role may read our schema; the test shows nothing")
 		}
-		s.settled()
+		s.marked()
 		s.sameRows()
 	})
 }
@@ -189,11 +189,11 @@ func TestCommitsOutOfOrder(t *testing.T) {
 		c := s.session()
 		c.do("BEGIN", fmt.Sprintf("INSERT INTO kv VALUES (%d, 'first'); INSERT INTO nk VALUES (%d, 'first'); UPDATE uq SET v = 'first' WHERE id = %d", 1000+i, 1000+i, 1+i))
 		open = append(open, c)
-		s.settled() // batches go by while it is open
+		s.marked() // batches go by while it is open
 	}
 	for i, c := range slices.Backward(open) { // the first txid commits last
 		c.do(fmt.Sprintf("UPDATE kv SET v = 'last' WHERE id = %d; SAVEPOINT s; INSERT INTO nk VALUES (%d, 'last'); RELEASE s", 1000+i, 1000+i), "COMMIT")
-		s.settled()
+		s.marked()
 		s.sameRows()
 	}
 	var writers sync.WaitGroup
@@ -207,7 +207,7 @@ func TestCommitsOutOfOrder(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	s.settled()
+	s.marked()
 	s.sameRows()
 }
 
@@ -260,7 +260,7 @@ func TestPreparedTransactions(t *testing.T) {
 	})
 	for _, end := range []string{"ROLLBACK PREPARED '" + gid + "_rollback'", "COMMIT PREPARED '" + gid + "_commit'"} {
 		c.do(end)
-		s.settled()
+		s.marked()
 		s.sameRows()
 	}
 	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM big WHERE v = 'prepared'"); n != 2 {

@@ -35,8 +35,7 @@ end" int, "back\slash" int, "per%cent $1 {{table}}" int);
 		DELETE FROM "a.b"."c.d" WHERE "*" = 2; DELETE FROM `+long+`1 WHERE `+long+`1 = 1; DELETE FROM `+long+`2 WHERE ctid IN (SELECT ctid FROM `+long+`2 LIMIT 1); DELETE FROM t WHERE t > 1005;
 		DELETE FROM s WHERE ctid IN (SELECT ctid FROM s LIMIT 1); DELETE FROM net WHERE ctid IN (SELECT ctid FROM net LIMIT 1); DELETE FROM stage_1 WHERE stage_1 = 1; DELETE FROM changed WHERE changed > 5`,
 		`TRUNCATE "Mixed Case"."Table ""of"" x", "a.b"."c.d", s; INSERT INTO s (s) VALUES ('after')`)
-	s.catchUp()
-	s.equal()
+	s.settled()
 }
 
 // TestInheritanceAndUnlogged: each table of a tree has its own rows, and an unlogged one is followed like others.
@@ -67,8 +66,7 @@ func TestTriggersAndRules(t *testing.T) {
 		`INSERT INTO account (balance) VALUES (1), (-1); INSERT INTO ruled VALUES (30, 'x'); INSERT INTO instead VALUES (99999, 'x'), (-1, 'x'); INSERT INTO ruled_keyless VALUES ('a'), ('b')`,
 		`UPDATE account SET balance = -1 WHERE id < 5; UPDATE account SET note = 'x' WHERE id > 10; UPDATE ruled SET v = 'y' WHERE id < 5; UPDATE ruled SET id = id + 100 WHERE id = 7; UPDATE instead SET v = 'y' WHERE id < 10; UPDATE ruled_keyless SET v = 'c' WHERE v = 'a'`,
 		`DELETE FROM account WHERE id > 15; DELETE FROM ruled WHERE id > 10; DELETE FROM instead; DELETE FROM ruled_keyless WHERE v = 'b'; DELETE FROM audit WHERE id % 2 = 0`)
-	s.catchUp()
-	s.equal()
+	s.settled()
 }
 
 // TestForeignKeys: to itself, in a circle, deferrable, with cascades, and one that was never validated and does not hold.

@@ -273,7 +273,7 @@ func TestSegmentLockedByDump(t *testing.T) {
 		s.src(fmt.Sprintf(bulk, i*30000, i*30000+29999))
 		s.eventually("the segment is switched", 20*time.Second, func() bool { return s.activeSegment("kv") != before })
 	}
-	s.settled()
+	s.marked()
 	s.sameRows()
 	if n := one[int](s, s.sourceDSN, "SELECT count(*) FROM pgibex_it.segment WHERE number = 1"); n < 3 {
 		t.Errorf("there are %d segments, expected a third beside those that are locked", n)
@@ -286,7 +286,7 @@ func TestSegmentLockedByDump(t *testing.T) {
 		return one[string](s, s.sourceDSN, `SELECT count(*) || ' ' || coalesce(sum(CASE WHEN NOT active THEN pg_relation_size(('pgibex_it.delta_1_' || segment)::regclass) END), 0)
 			FROM pgibex_it.segment WHERE number = 1`) == "2 0"
 	})
-	s.settled()
+	s.marked()
 	s.sameRows()
 }
 
@@ -307,7 +307,7 @@ func TestNothingIsPurgedUnapplied(t *testing.T) {
 		t.Errorf("the segments have %d deltas while nothing is applied, expected 70000", n)
 	}
 	held.do("COMMIT")
-	s.settled()
+	s.marked()
 	s.sameRows()
 	s.eventually("the segments are emptied", 20*time.Second, func() bool { return one[int](s, s.sourceDSN, deltas) < 70000 })
 	purged, position := one[string](s, s.sourceDSN, "SELECT purged FROM pgibex_it.captured WHERE number = 1"), one[string](s, s.targetDSN, "SELECT position FROM pgibex_it.stream")
@@ -354,7 +354,7 @@ func TestLongBacklog(t *testing.T) {
 	s.run()
 	s.src("UPDATE u SET code = code + 1000000 WHERE id % 1000 = 0; UPDATE u SET code = 60001 - id WHERE id % 1000 = 500; DELETE FROM a WHERE id > 129000")
 	s.streaming()
-	s.settled()
+	s.marked()
 	s.sameRows()
 	if !s.log.contains("long backlog") {
 		t.Error("nothing was applied in pieces")
@@ -371,6 +371,6 @@ func TestTruncateDuringDrain(t *testing.T) {
 	s.eventually("a backlog drains", 20*time.Second, func() bool { return s.log.contains("long backlog") })
 	s.src("BEGIN; INSERT INTO a VALUES (-1, 'before'); TRUNCATE a, u; INSERT INTO a SELECT g, 'after' FROM generate_series(30000, 30100) g; INSERT INTO u VALUES (2, 1, 'after'); COMMIT; INSERT INTO u VALUES (1, 2, 'later')")
 	s.streaming()
-	s.settled()
+	s.marked()
 	s.sameRows()
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -202,7 +203,7 @@ func TestXML(t *testing.T) {
 
 // TestLargeValues carries values of 10 MB, that compress and that do not, and one that an update leaves where it is.
 func TestLargeValues(t *testing.T) {
-	s := newStream(t, "CREATE TABLE large (id int PRIMARY KEY, note text, v text, b bytea); CREATE TABLE large_keyless (v text, b bytea)")
+	s := newStream(t, "CREATE TABLE large (id int PRIMARY KEY, note text, v text, b bytea); CREATE TABLE large_keyless (v text, b int)")
 	random := make([]byte, 10<<20)
 	if _, err := rand.Read(random); err != nil {
 		t.Fatal(err)
@@ -221,14 +222,14 @@ func TestLargeValues(t *testing.T) {
 		t.Helper()
 		s.streaming()
 		s.equalQueries("SELECT id, note, length(v), md5(v), length(b), md5(b) FROM public.large",
-			"SELECT length(v), md5(v), length(b), md5(b) FROM public.large_keyless")
+			"SELECT length(v), md5(v), b FROM public.large_keyless")
 		if n := one[int](s, s.targetDSN, "SELECT count(*) FROM large WHERE length(v) >= 10000000 OR length(b) >= 10000000"); n != rows {
 			t.Errorf("the target has %d large rows, not %d", n, rows)
 		}
 	}
 	insert("1")
 	s.src(`INSERT INTO large VALUES (2, 'compressible', repeat('pgibex ', 1500000), decode(repeat('00ff', 5000000), 'hex'));
-		INSERT INTO large_keyless SELECT v, b FROM large`)
+		INSERT INTO large_keyless SELECT v, 1 FROM large`)
 	s.run()
 	equal(2)
 	insert("3")
@@ -269,4 +270,12 @@ func (s *stream) equalTables() {
 	for _, table := range s.tables() {
 		s.equalTable(table)
 	}
+}
+
+// settled ends what a stopped daemon has left undone, sequences among it, and compares all. The lock of a session that
+// has just ended is taken for a daemon's.
+func (s *stream) settled() {
+	s.t.Helper()
+	s.eventually("this process carries the stream", 10*time.Second, func() bool { return s.catchUp().By == "this process" })
+	s.equal()
 }

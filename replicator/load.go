@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,12 +40,13 @@ func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *t
 		return nil
 	}
 	start := time.Now()
-	q := newQueue()
+	q, p := newQueue(), r.newProgress()
+	p.add(Progress{Tables: len(todo)})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.planLoad(ctx, todo, q) })
+	group.Go(func() error { return r.planLoad(ctx, todo, q, p) })
 	for range r.config.Copy.Workers {
 		group.Go(func() error {
-			w := &loadWorker{r: r, q: q, copied: copied}
+			w := &loadWorker{r: r, q: q, progress: p, copied: copied}
 			defer w.close()
 			return w.work(ctx)
 		})
@@ -61,7 +61,7 @@ func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *t
 }
 
 // planLoad plans the tables, the largest first, and queues their chunks as they are known.
-func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue) error {
+func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p *progress) error {
 	defer q.planned()
 	src, err := r.source.Connect(ctx, "plan")
 	if err != nil {
@@ -92,6 +92,7 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue) er
 		}
 		l := &loading{table: t, several: several, left: len(chunks)}
 		r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks), "bytes", sizes[t.number].Total)
+		p.add(Progress{Chunks: len(chunks)})
 		if len(chunks) == 0 {
 			q.push(job{t: l})
 			continue
@@ -123,6 +124,7 @@ func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table,
 type loadWorker struct {
 	r        *Replicator
 	q        *queue
+	progress *progress
 	copied   chan<- *table
 	src, dst *pg.Conn
 }
@@ -196,7 +198,7 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 
 // copyChunk copies one chunk, or splits it when it takes too long.
 func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
-	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.t.careful, w.r.capture.Now)
+	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, w.q.isCareful(j.t), w.r.capture.Now)
 	if errors.Is(err, snapshot.ErrTooLong) {
 		if err := w.connect(ctx); err != nil {
 			return err
@@ -205,6 +207,7 @@ func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 		if err != nil {
 			return err
 		}
+		w.progress.add(Progress{Chunks: len(halves) - 1})
 		w.q.addStep(j.t, len(halves)) // the chunk itself counts as done
 		for _, half := range halves {
 			w.q.push(job{t: j.t, chunk: &half})
@@ -216,6 +219,7 @@ func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 	}
 	w.r.metrics.CopiedRows.Add(float64(copied.Rows))
 	w.r.metrics.CopiedBytes.Add(float64(copied.Bytes))
+	w.progress.add(Progress{ChunksDone: 1, Rows: copied.Rows, Bytes: copied.Bytes})
 	w.r.log.Debug("chunk copied", "table", j.t.name.String(), "chunk", j.chunk.Chunk, "rows", copied.Rows, "bytes", copied.Bytes, "took", copied.Took)
 	return nil
 }
@@ -281,6 +285,7 @@ func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
 	}
 	t.state = state.Copied
 	w.r.log.Info("table copied", "table", t.name.String())
+	w.progress.add(Progress{TablesDone: 1})
 	w.copied <- t.table
 	return nil
 }
@@ -304,87 +309,7 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err.Error()); err != nil {
 		return err
 	}
+	w.progress.add(Progress{TablesDone: 1})
 	w.copied <- j.t.table
 	return nil
-}
-
-// queue holds the jobs of a load. It is closed when everything is planned and nothing is left or under way.
-type queue struct {
-	mu       sync.Mutex
-	changed  *sync.Cond
-	jobs     []job
-	underway int
-	complete bool // planned
-	closed   bool
-}
-
-func newQueue() *queue {
-	q := &queue{}
-	q.changed = sync.NewCond(&q.mu)
-	return q
-}
-
-func (q *queue) locked(change func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	change()
-	q.changed.Broadcast()
-}
-
-// push queues a job; what finishes a table goes before further chunks.
-func (q *queue) push(j job) {
-	q.locked(func() {
-		if j.chunk == nil {
-			q.jobs = slices.Insert(q.jobs, 0, j)
-		} else {
-			q.jobs = append(q.jobs, j)
-		}
-	})
-}
-
-// pop waits for a job; false means that there will be none any more.
-func (q *queue) pop() (job, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for {
-		switch {
-		case q.closed:
-			return job{}, false
-		case len(q.jobs) > 0:
-			j := q.jobs[0]
-			q.jobs = q.jobs[1:]
-			q.underway++
-			return j, true
-		case q.complete && q.underway == 0:
-			return job{}, false
-		}
-		q.changed.Wait()
-	}
-}
-
-func (q *queue) done()    { q.locked(func() { q.underway-- }) }
-func (q *queue) planned() { q.locked(func() { q.complete = true }) }
-func (q *queue) close()   { q.locked(func() { q.closed = true }) }
-
-func (q *queue) addStep(t *loading, n int) { q.locked(func() { t.left += n }) }
-
-// stepDone counts one job of the table's present step as done, and says whether it was the last.
-func (q *queue) stepDone(t *loading) (last bool) {
-	q.locked(func() { t.left--; last = t.left == 0 })
-	return last
-}
-
-func (q *queue) isGone(t *loading) (gone bool) {
-	q.locked(func() { gone = t.gone })
-	return gone
-}
-
-func (q *queue) setGone(t *loading) (first bool) {
-	q.locked(func() { first = !t.gone; t.gone = true })
-	return first
-}
-
-func (q *queue) setCareful(t *loading) (was bool) {
-	q.locked(func() { was = t.careful; t.careful = true })
-	return was
 }

@@ -28,6 +28,8 @@ type Replicator struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
+	onProgress func(Progress)
+
 	source, target pg.Server
 	capture        *capture.Capture
 	store          *state.Store

@@ -189,7 +189,9 @@ func (r *Replicator) validate(ctx context.Context, definitions []snapshot.Defini
 			return err
 		}
 	}
-	r.log.Info("foreign keys built", "count", len(definitions))
+	if len(definitions) > 0 {
+		r.log.Info("foreign keys built", "count", len(definitions))
+	}
 	return nil
 }
 

@@ -20,6 +20,7 @@ ends with code 0. Where a daemon carries the stream, waits until the daemon has 
 			if err != nil {
 				return err
 			}
+			defer o.showProgress(r)()
 			done, err := r.CatchUp(c.Context())
 			if done != nil {
 				fmt.Fprintf(c.OutOrStdout(), "the target has everything up to %s (position %s); done by %s in %s\n",

@@ -20,6 +20,7 @@ type options struct {
 	config    string
 	logFormat string
 	verbose   bool
+	log       logWriter
 }
 
 func newRoot() *cobra.Command {
@@ -89,9 +90,9 @@ func (o *options) setLogger() error {
 	handlerOptions := &slog.HandlerOptions{Level: level}
 	switch o.logFormat {
 	case "text":
-		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, handlerOptions)))
+		slog.SetDefault(slog.New(slog.NewTextHandler(&o.log, handlerOptions)))
 	case "json":
-		slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, handlerOptions)))
+		slog.SetDefault(slog.New(slog.NewJSONHandler(&o.log, handlerOptions)))
 	default:
 		return &usageError{fmt.Errorf("--log-format %q: give text or json", o.logFormat)}
 	}

@@ -23,6 +23,7 @@ A second daemon of the same stream waits as a standby.`,
 			if err != nil {
 				return err
 			}
+			defer o.showProgress(r)()
 			slog.Info("starting", "version", version, "stream", cfg.Stream)
 			group, ctx := errgroup.WithContext(c.Context())
 			if cfg.Metrics.Enabled() {
