@@ -262,3 +262,25 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	}
 	s.src("INSERT INTO b VALUES (1000, 1); TRUNCATE nk; DELETE FROM b") // nothing stands in the application's way
 }
+
+// A key that something depends on can not be dropped for the copy; rows that move between chunks then meet it.
+func TestKeyThatStaysDuringTheCopy(t *testing.T) {
+	s := newStream(t, `CREATE TABLE w (a int, b int, u text, v text, PRIMARY KEY (b, a)); CREATE UNIQUE INDEX ON w (u);`)
+	s.dst(`CREATE VIEW vw AS SELECT a, b, v, count(*) FROM w GROUP BY a, b`)
+	s.src(`INSERT INTO w SELECT g, g * 7919 % 20011, 'u' || g, repeat('x', 100) FROM generate_series(1, 20000) g`)
+	s.config.Copy.ChunkSize = 64 << 10
+	stop := s.run()
+	app := s.connect(s.sourceDSN)
+	for i := range 60 {
+		_, err := app.PgConn().Exec(t.Context(), fmt.Sprintf("UPDATE w SET v = repeat('y', 90) || %d, u = 'n%d-' || a WHERE a %% 60 = %d", i, i, i)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.streaming()
+	stop()
+	s.equal()
+	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM pg_index WHERE indrelid = 'w'::regclass"); n != 2 {
+		t.Errorf("the target's table has %d indexes, not 2", n)
+	}
+}

@@ -102,6 +102,7 @@ func (s *stream) sameRows() {
 
 // in is the same stream in a subtest.
 func (s *stream) in(t *testing.T) *stream {
+	t.Helper()
 	within := *s
 	within.t = t
 	return &within

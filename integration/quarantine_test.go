@@ -113,6 +113,7 @@ func (s *stream) meddled(only ...string) {
 }
 
 func newMeddled(t *testing.T) *stream {
+	t.Helper()
 	s := newStream(t, "CREATE TABLE fine (id int PRIMARY KEY, v text)")
 	for _, m := range meddling {
 		s.both("CREATE TABLE " + m.name + " (id int PRIMARY KEY, v text, w text); CREATE INDEX ON " + m.name + " (v)")

@@ -124,11 +124,12 @@ func TestKeylessForWantOfAFitIndex(t *testing.T) {
 		CREATE TABLE best_of_many (a int NOT NULL, b int NOT NULL, c int, d int NOT NULL, v text, UNIQUE (c), UNIQUE (a, b), UNIQUE (d));
 		CREATE UNIQUE INDEX ON best_of_many (v) WHERE a > 0`)
 	tables := []string{deferred, partial, expression, nullable}
-	statements := func(template string) (all string) {
+	statements := func(template string) string {
+		var all strings.Builder
 		for _, table := range tables {
-			all += strings.ReplaceAll(template, "{t}", table)
+			all.WriteString(strings.ReplaceAll(template, "{t}", table))
 		}
-		return all
+		return all.String()
 	}
 	s.follows(s.equal, statements("INSERT INTO {t} SELECT g, 'v' FROM generate_series(1, 50) g;")+
 		"INSERT INTO nullable_one VALUES (NULL, 'n'), (NULL, 'n'); INSERT INTO partial_one VALUES (1, 'v'), (1, 'v'); INSERT INTO best_of_many SELECT g, g, NULL, g, g FROM generate_series(1, 50) g",

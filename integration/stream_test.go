@@ -5,10 +5,7 @@ package integration
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -190,18 +187,6 @@ func one[T any](s *stream, dsn, query string, args ...any) (value T) {
 		s.t.Fatalf("%v in: %s", err, query)
 	}
 	return value
-}
-
-// configFile writes the configuration for the real binary.
-func (s *stream) configFile(more string) string {
-	s.t.Helper()
-	path := filepath.Join(s.t.TempDir(), "pgibex.yaml")
-	text := fmt.Sprintf("stream: %s\nsource: {dsn: %q}\ntarget: {dsn: %q}\nmetrics: {listen: \"off\"}\napply: {poll_interval: 20ms}\n%s",
-		s.config.Stream, s.sourceDSN, s.targetDSN, more)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	return path
 }
 
 // syncBuffer is a buffer that several goroutines may log to.

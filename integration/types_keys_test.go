@@ -62,12 +62,13 @@ const keysSchema = `CREATE EXTENSION citext;
 
 // TestEveryKey tells rows apart by a key of each type, as a primary key and as a unique index on a column without nulls.
 func TestEveryKey(t *testing.T) {
-	schema := keysSchema
+	var schema strings.Builder
+	schema.WriteString(keysSchema)
 	for i, k := range keySamples {
 		constraint := []string{"PRIMARY KEY", "NOT NULL UNIQUE"}[i%2]
-		schema += fmt.Sprintf("CREATE TABLE key_%s (v text, k %s %s);\n", k.name, k.kind, constraint)
+		fmt.Fprintf(&schema, "CREATE TABLE key_%s (v text, k %s %s);\n", k.name, k.kind, constraint)
 	}
-	s := newStream(t, schema)
+	s := newStream(t, schema.String())
 	for _, k := range keySamples {
 		s.src(k.load())
 	}
@@ -93,11 +94,12 @@ func keyChanges(change func(keySample) string) string {
 
 func (k keySample) value(i int) string { return fmt.Sprintf("((%s)::%s)", k.values[i], k.kind) }
 
-func (k keySample) insertRange(from, to int) (inserts string) {
+func (k keySample) insertRange(from, to int) string {
+	var inserts strings.Builder
 	for i := from; i < to; i++ {
-		inserts += fmt.Sprintf("INSERT INTO key_%s VALUES ('v%d', %s);\n", k.name, i, k.value(i))
+		fmt.Fprintf(&inserts, "INSERT INTO key_%s VALUES ('v%d', %s);\n", k.name, i, k.value(i))
 	}
-	return inserts
+	return inserts.String()
 }
 
 // load brings all but the last value, insert that one.

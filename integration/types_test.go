@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -147,11 +148,11 @@ func (p sample) load() string {
 	if !p.notNull {
 		rows = append(rows, fmt.Sprintf("(%d, NULL::%s, NULL)", len(rows)+1, p.kind))
 	}
-	insert := ""
+	var insert strings.Builder
 	for _, row := range rows { // one by one: VALUES would look for a common type
-		insert += fmt.Sprintf("INSERT INTO keyed_%s VALUES %s;\n", p.name, row)
+		fmt.Fprintf(&insert, "INSERT INTO keyed_%s VALUES %s;\n", p.name, row)
 	}
-	return insert + fmt.Sprintf("INSERT INTO keyless_%s SELECT v, a FROM keyed_%s; INSERT INTO keyless_%s SELECT v, a FROM keyed_%s;\n", p.name, p.name, p.name, p.name)
+	return insert.String() + fmt.Sprintf("INSERT INTO keyless_%s SELECT v, a FROM keyed_%s; INSERT INTO keyless_%s SELECT v, a FROM keyed_%s;\n", p.name, p.name, p.name, p.name)
 }
 
 // sql fills in the sample's name and how many rows it was loaded with.
@@ -160,7 +161,7 @@ func (p sample) sql(template string) string {
 	if !p.notNull {
 		n++
 	}
-	return strings.NewReplacer("{name}", p.name, "{n}", fmt.Sprint(n), "{half}", fmt.Sprint((n+1)/2)).Replace(template) + ";\n"
+	return strings.NewReplacer("{name}", p.name, "{n}", strconv.Itoa(n), "{half}", strconv.Itoa((n+1)/2)).Replace(template) + ";\n"
 }
 
 func (p sample) insert() string {

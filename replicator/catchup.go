@@ -2,6 +2,7 @@ package replicator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -38,11 +39,13 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &CaughtUp{By: "this process"}
+	result := &CaughtUp{}
 	if carried {
 		result.By = "the daemon that carries the stream"
-		err = r.await(ctx, mark)
-	} else {
+		carried, err = r.await(ctx, mark)
+	}
+	if !carried && err == nil { // there is none, or it has gone meanwhile
+		result.By = "this process"
 		err = r.persist(ctx, goal{mark: &mark})
 	}
 	if err != nil {
@@ -92,30 +95,51 @@ func (r *Replicator) mark(ctx context.Context) (mark change.Position, carried bo
 		return mark, false, err
 	}
 	defer dst.CloseNow()
-	free, err := r.tryLock(ctx, dst)
-	return mark, !free, err
+	carried, err = r.carried(ctx, dst)
+	return mark, carried, err
 }
 
-// await waits until the daemon has passed the mark.
-func (r *Replicator) await(ctx context.Context, mark change.Position) error {
+// await waits until the daemon has passed the mark, and sets the sequences, which the daemon does only now and then. carried is
+// false if the daemon has gone before.
+func (r *Replicator) await(ctx context.Context, mark change.Position) (carried bool, err error) {
 	dst, err := r.target.Connect(ctx, "catchup")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer dst.CloseNow()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		passed, err := r.passed(ctx, dst, mark)
-		if err != nil || passed {
-			return err
+		if carried, err = r.carried(ctx, dst); err != nil || !carried {
+			return carried, err
+		}
+		if passed, err := r.passed(ctx, dst, mark); err != nil || passed {
+			return true, errors.Join(err, r.setSequences(ctx, dst))
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return true, ctx.Err()
 		case <-ticker.C:
 		}
 	}
+}
+
+// setSequences sets the target's sequences to what the source's are now.
+func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
+	src, err := r.source.Connect(ctx, "catchup")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return err
+	}
+	s := &stream{r: r, src: src, dst: dst}
+	for _, relation := range relations {
+		s.all = append(s.all, &table{name: relation.Name})
+	}
+	return s.syncSequences(ctx)
 }
 
 func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position) (bool, error) {

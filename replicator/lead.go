@@ -18,6 +18,14 @@ func (r *Replicator) tryLock(ctx context.Context, conn *pg.Conn) (got bool, err 
 	return got, err
 }
 
+// carried says whether some process holds the stream's lock, without asking for it.
+func (r *Replicator) carried(ctx context.Context, conn *pg.Conn) (held bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+		AND classid::bigint = $1 AND objid::bigint = pg_catalog.hashtext($2::text)::bigint & 4294967295)`, lockClass, r.config.Stream).Scan(&held)
+	return held, err
+}
+
 // leadership is the session that holds the stream.
 type leadership struct {
 	r    *Replicator

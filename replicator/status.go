@@ -63,11 +63,9 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := r.tryLock(ctx, dst)
-	if err != nil {
+	if status.Daemon, err = r.carried(ctx, dst); err != nil {
 		return nil, err
 	}
-	status.Daemon = !free
 	if !stream.Position.IsZero() {
 		status.Position, status.PositionTime = stream.Position.Snapshot.String(), &stream.Position.Clock
 	}

@@ -133,6 +133,16 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 		rows.to = w
 		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows)
 	}, func(ctx context.Context, r io.Reader) (err error) {
+		if c.Kind != wholeTable { // a whole table is one snapshot, in which nothing conflicts
+			unique, err := t.unique(ctx, dst)
+			if err != nil {
+				return err
+			}
+			if unique {
+				copied.Rows, err = t.copyAround(ctx, dst, r)
+				return err
+			}
+		}
 		copied.Rows, err = dst.CopyIn(ctx, "COPY "+t.Target.SQL()+t.columnList()+" FROM STDIN", r)
 		return err
 	})
@@ -141,6 +151,34 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 		err = pg.LocateCopyError(err, t.Source.KeyNames(), rows.keys)
 	}
 	return copied, err
+}
+
+// unique says whether the target's table has kept a unique index during its copy, because something depends on it (a view
+// with GROUP BY on the primary key).
+func (t Table) unique(ctx context.Context, dst *pg.Conn) (unique bool, err error) {
+	err = dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index WHERE indrelid = $1 AND (indisunique OR indisexclusion))", t.Target.OID).Scan(&unique)
+	return unique, err
+}
+
+// copyAround copies rows past those that are there: a row that stands in the way of another came with an earlier chunk, so
+// both have changed since the copy began and come once more with the deltas.
+func (t Table) copyAround(ctx context.Context, dst *pg.Conn, r io.Reader) (rows int64, err error) {
+	columns := t.columnList()
+	fields := strings.TrimSuffix(strings.TrimPrefix(columns, " ("), ")")
+	overriding := ""
+	for _, c := range t.Target.Columns {
+		if c.Identity != "" {
+			overriding = " OVERRIDING SYSTEM VALUE"
+		}
+	}
+	err = dst.Run(ctx, fmt.Sprintf("CREATE TEMP TABLE chunk ON COMMIT DROP AS SELECT %s FROM ONLY %s WITH NO DATA", fields, t.Target.SQL()))
+	if err != nil {
+		return 0, err
+	}
+	if rows, err = dst.CopyIn(ctx, "COPY pg_temp.chunk"+columns+" FROM STDIN", r); err != nil {
+		return 0, err
+	}
+	return rows, dst.Run(ctx, fmt.Sprintf("INSERT INTO %s%s%s SELECT %s FROM pg_temp.chunk ON CONFLICT DO NOTHING", t.Target.SQL(), columns, overriding, fields))
 }
 
 func (t Table) columnList() string {
