@@ -31,32 +31,32 @@ var binary = sync.OnceValues(func() (string, error) {
 
 // process is the real pgibex, as an operator runs it.
 type process struct {
-	t        *testing.T
+	t        testing.TB
 	cmd      *exec.Cmd
 	out, log *syncBuffer
 	gone     chan struct{}
 }
 
 // pgibex starts the real binary. Nothing of this process's environment that means something to it or to libpq is handed on.
-func pgibex(t *testing.T, env []string, args ...string) *process {
-	t.Helper()
+func pgibex(tb testing.TB, env []string, args ...string) *process {
+	tb.Helper()
 	path, err := binary()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	p := &process{t: t, out: &syncBuffer{}, log: &syncBuffer{}, gone: make(chan struct{})}
+	p := &process{t: tb, out: &syncBuffer{}, log: &syncBuffer{}, gone: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
-	p.cmd.Dir = t.TempDir()
+	p.cmd.Dir = tb.TempDir()
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}, env...)
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	go func() {
 		defer close(p.gone)
 		_ = p.cmd.Wait() // the exit code is what counts
 	}()
-	t.Cleanup(p.kill)
+	tb.Cleanup(p.kill)
 	return p
 }
 
@@ -118,9 +118,9 @@ type result struct {
 }
 
 // command runs one command to its end.
-func command(t *testing.T, env []string, args ...string) result {
-	t.Helper()
-	p := pgibex(t, env, args...)
+func command(tb testing.TB, env []string, args ...string) result {
+	tb.Helper()
+	p := pgibex(tb, env, args...)
 	code := p.code(60 * time.Second)
 	return result{code, p.out.String(), p.log.String()}
 }
@@ -131,11 +131,11 @@ func (s *stream) file(more string) string {
 	return write(s.t, fmt.Sprintf("stream: %s\nsource: {dsn: %q}\ntarget: {dsn: %q}\nmetrics: {listen: \"off\"}\n%s", s.config.Stream, s.sourceDSN, s.targetDSN, more))
 }
 
-func write(t *testing.T, text string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "pgibex.yaml")
+func write(tb testing.TB, text string) (path string) {
+	tb.Helper()
+	path = filepath.Join(tb.TempDir(), "pgibex.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }

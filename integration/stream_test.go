@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // stream is a database on either side, and what carries one to the other.
 type stream struct {
-	t                    *testing.T
+	t                    testing.TB
 	source, target       *pgserver.Server
 	sourceDSN, targetDSN string
 	config               *config.Config
@@ -33,17 +33,17 @@ type stream struct {
 }
 
 // newStream creates a source and a target database with the same schema and nothing else.
-func newStream(t *testing.T, schema string) *stream {
-	t.Helper()
-	source, target := pgtest.Source(t), pgtest.Target(t)
-	return newStreamOn(t, source, target, schema)
+func newStream(tb testing.TB, schema string) *stream {
+	tb.Helper()
+	source, target := pgtest.Source(tb), pgtest.Target(tb)
+	return newStreamOn(tb, source, target, schema)
 }
 
 // newStreamOn does so on servers of the test's own, which it may kill.
-func newStreamOn(t *testing.T, source, target *pgserver.Server, schema string) *stream {
-	t.Helper()
-	s := &stream{t: t, source: source, target: target, log: &syncBuffer{}}
-	s.sourceDSN, s.targetDSN = pgtest.Database(t, source), pgtest.Database(t, target)
+func newStreamOn(tb testing.TB, source, target *pgserver.Server, schema string) *stream {
+	tb.Helper()
+	s := &stream{t: tb, source: source, target: target, log: &syncBuffer{}}
+	s.sourceDSN, s.targetDSN = pgtest.Database(tb, source), pgtest.Database(tb, target)
 	s.config = config.Default()
 	s.config.Stream = "it"
 	s.config.Source.DSN, s.config.Target.DSN = s.sourceDSN, s.targetDSN
@@ -51,9 +51,9 @@ func newStreamOn(t *testing.T, source, target *pgserver.Server, schema string) *
 	s.config.Copy.Workers, s.config.Apply.Workers = 2, 2
 	s.config.Metrics.Listen = "off"
 	s.both(schema)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log("pgibex said:\n" + s.log.String())
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Log("pgibex said:\n" + s.log.String())
 		}
 	})
 	return s

@@ -267,8 +267,13 @@ func (w *loadWorker) changedKeys(t *loading) change.CopyFunc {
 	}
 }
 
-// handOver gives the table to the stream.
+// handOver gives the table to the stream, with statistics for whoever queries it from now on.
 func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
+	if err := w.dst.Run(ctx, "ANALYZE "+t.load.Target.SQL()); pg.Rejected(err) {
+		w.r.log.Warn("a copied table has no statistics; ANALYZE it", "table", t.name.String(), "error", err)
+	} else if err != nil {
+		return err
+	}
 	if err := w.r.store.SetCopied(ctx, w.dst, t.number); err != nil {
 		return err
 	}
