@@ -50,7 +50,7 @@ type Stats struct {
 
 // plans: a join with a staging table goes through the key's index, whatever the planner may guess of a table it knows nothing of.
 const plans = `SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET enable_bitmapscan = off;
-	SET temp_buffers = '32MB'`
+	SET temp_buffers = '32MB'; SET lock_timeout = '30s'`
 
 func (w *Writer) begin(ctx context.Context) error {
 	if w.open {
@@ -103,7 +103,7 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 	}
 	for _, part := range batch.Parts {
 		if err := w.part(ctx, part, tables[part.Table], stats); err != nil {
-			return tableError(tables[part.Table], err)
+			return Blame(tables[part.Table], err)
 		}
 	}
 	if !w.open && !force && len(joined) == 0 {
@@ -152,7 +152,7 @@ func (w *Writer) piece(ctx context.Context, t *Table, rows change.CopyFunc, reco
 	}
 	if rows != nil {
 		if err := w.merge(ctx, t, rows, true, stats); err != nil {
-			return tableError(t, err)
+			return Blame(t, err)
 		}
 	}
 	if err := record(ctx, w.conn); err != nil {
@@ -188,7 +188,7 @@ func (w *Writer) truncate(ctx context.Context, parts []change.Part, tables map[i
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	err := w.conn.Run(ctx, "SAVEPOINT truncating; SET LOCAL lock_timeout = '2s'; TRUNCATE "+strings.Join(truncate, ", ")+"; SET LOCAL lock_timeout = 0; RELEASE truncating")
+	err := w.conn.Run(ctx, "SAVEPOINT truncating; SET LOCAL lock_timeout = '2s'; TRUNCATE "+strings.Join(truncate, ", ")+"; SET LOCAL lock_timeout = '30s'; RELEASE truncating")
 	switch pg.State(err) {
 	case pg.FeatureNotSupported, pg.LockNotAvailable, pg.InsufficientPrivilege:
 		return w.conn.Run(ctx, "ROLLBACK TO truncating; "+strings.Join(remove, "; "))
@@ -302,7 +302,8 @@ type TableError struct {
 func (e *TableError) Unwrap() error { return e.Err }
 func (e *TableError) Error() string { return e.Err.Error() }
 
-func tableError(t *Table, err error) error {
+// Blame makes an error a *TableError if it is one that the same would meet again.
+func Blame(t *Table, err error) error {
 	var diverged *DivergedError
 	var row *pg.RowError
 	if pg.Rejected(err) || errors.As(err, &diverged) || errors.As(err, &row) {

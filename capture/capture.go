@@ -26,7 +26,8 @@ var ErrMissing = errors.New("the source has no capture of this stream")
 
 // Capture is one stream's capture on its source.
 type Capture struct {
-	script script
+	script     script
+	generation int64 // what Take returned
 }
 
 // New returns the capture of a stream, installed or not.
@@ -91,6 +92,33 @@ func (c *Capture) InstallStream(ctx context.Context, conn *pg.Conn) (id string, 
 		return "", fmt.Errorf("create the stream's objects on the source: %w", err)
 	}
 	return id, nil
+}
+
+// ErrFenced means that another daemon has taken the stream since.
+var ErrFenced = errors.New("another pgibex has taken over this stream on the source")
+
+// Take makes this process the one that may switch and purge segments. It waits for such a transaction of its predecessor
+// that may still be in flight: a switch that commits after the segments were looked at would go unnoticed.
+func (c *Capture) Take(ctx context.Context, conn *pg.Conn) error {
+	err := conn.QueryRow(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&c.generation)
+	if err != nil {
+		return fmt.Errorf("take the stream on the source: %w", err)
+	}
+	return nil
+}
+
+// held runs a transaction that only the process which holds the stream may commit.
+func (c *Capture) held(ctx context.Context, conn *pg.Conn, work func(context.Context) error) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		tag, err := conn.Exec(ctx, c.script.sql("SELECT 1 FROM {{schema}}.stream WHERE generation = $1 FOR SHARE"), c.generation)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() != 1 {
+			return ErrFenced
+		}
+		return work(ctx)
+	})
 }
 
 // Tables reads which tables are captured, by number. None if nothing is installed.

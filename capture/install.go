@@ -142,18 +142,13 @@ func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
 func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, oid uint32, locker Locker, work func(ctx context.Context, lock func(catalog.Name) error) error) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(locker.Wait/2), backoff.WithMaxInterval(10*locker.Wait), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
-		inVain := false
 		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-			return work(ctx, func(name catalog.Name) error {
-				err := lockTable(ctx, conn, name, locker.Wait)
-				inVain = pg.State(err) == pg.QueryCanceled
-				return err
-			})
+			return work(ctx, func(name catalog.Name) error { return lockTable(ctx, conn, name, locker.Wait) })
 		})
 		if err == nil {
 			return nil
 		}
-		if !inVain || ctx.Err() != nil {
+		if pg.State(err) != pg.QueryCanceled || ctx.Err() != nil {
 			return backoff.Permanent(err)
 		}
 		by, blockersErr := blockers(ctx, conn, oid)
@@ -165,15 +160,13 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 	}, backoff.WithContext(wait, ctx))
 }
 
-// lockTable asks for the lock that creating or dropping a trigger needs in 9.2, which has no lock_timeout.
+// lockTable asks for the lock that creating or dropping a trigger needs in 9.2, which has no lock_timeout. The bound stays for the
+// rest of the transaction: with the table locked, nothing else may be waited for either.
 func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, wait time.Duration) error {
 	if err := conn.Run(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", wait.Milliseconds())); err != nil {
 		return err
 	}
-	if err := conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
-		return err
-	}
-	return conn.Run(ctx, "SET LOCAL statement_timeout = 0")
+	return conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE")
 }
 
 // blockers says who holds a lock on the table.

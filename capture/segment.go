@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -267,7 +268,7 @@ func (c *Capture) Switch(ctx context.Context, conn *pg.Conn, l *Log) error {
 		}
 		next.number = max(next.number, s.number)
 	}
-	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+	err := c.held(ctx, conn, func(ctx context.Context) error {
 		if create {
 			next.number++
 			if err := c.addSegment(ctx, conn, l, next); err != nil {
@@ -308,7 +309,7 @@ func (c *Capture) addSegment(ctx context.Context, conn *pg.Conn, l *Log, s *segm
 }
 
 // segmentRetry is how long a segment is left alone after somebody's lock (pg_dump's, for hours) kept it from being emptied.
-const segmentRetry = time.Minute
+const segmentRetry = 5 * time.Second
 
 // steadySegments is how many segments a table keeps: one written to and one to switch to.
 const steadySegments = 2
@@ -330,18 +331,18 @@ func (c *Capture) Empty(ctx context.Context, conn *pg.Conn, l *Log, applied chan
 func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *segment, applied change.Snapshot) error {
 	name := c.script.delta(l.Number, s.number)
 	drop := len(l.segments) > steadySegments
-	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+	err := c.held(ctx, conn, func(ctx context.Context) error {
 		if err := conn.Run(ctx, "LOCK TABLE ONLY "+name+" IN ACCESS EXCLUSIVE MODE NOWAIT"); err != nil {
 			return err
 		}
 		// Nothing is purged that the target does not have: looked at once more, when nothing can change any more.
-		var left int64
-		err := conn.QueryRow(ctx, "SELECT count(*) FROM ONLY "+name+" WHERE "+unapplied(applied)).Scan(&left)
+		var left bool
+		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+name+" WHERE "+unapplied(applied)+")").Scan(&left)
 		if err != nil {
 			return err
 		}
-		if left > 0 {
-			return &unappliedError{left}
+		if left {
+			return errUnapplied
 		}
 		if err := c.setPurged(ctx, conn, l.Number, applied); err != nil {
 			return err
@@ -351,7 +352,7 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 		}
 		return conn.Run(ctx, "DROP TABLE "+name+";"+c.script.sql(fmt.Sprintf("DELETE FROM {{schema}}.segment WHERE number = %d AND segment = %d", l.Number, s.number)))
 	})
-	if _, ok := err.(*unappliedError); ok { //nolint:errorlint // made a few lines above, and InTx does not wrap
+	if errors.Is(err, errUnapplied) {
 		s.changes++ // read it again
 		return nil
 	}
@@ -369,11 +370,7 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 	return nil
 }
 
-type unappliedError struct{ rows int64 }
-
-func (e *unappliedError) Error() string {
-	return strconv.FormatInt(e.rows, 10) + " deltas are not applied"
-}
+var errUnapplied = errors.New("deltas are not applied")
 
 func (c *Capture) setPurged(ctx context.Context, conn *pg.Conn, number int, applied change.Snapshot) error {
 	_, err := conn.Exec(ctx, c.script.sql("UPDATE {{schema}}.captured SET purged = $2 WHERE number = $1"), number, applied.String())

@@ -205,7 +205,7 @@ func (c *Capture) ForgetTruncations(ctx context.Context, conn *pg.Conn, v *View,
 	if len(done) == 0 {
 		return nil
 	}
-	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+	err := c.held(ctx, conn, func(ctx context.Context) error {
 		if err := c.setPurged(ctx, conn, l.Number, applied); err != nil {
 			return err
 		}

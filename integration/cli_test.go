@@ -147,7 +147,7 @@ func TestStatusAndVerify(t *testing.T) {
 	if st = status(); st.Phase != "streaming" || st.BacklogRows != 0 || st.LagSeconds != 0 || st.Position == "" {
 		t.Errorf("%+v", st)
 	}
-	s.command("", "status").wants(t, 0, "streaming, daemon running, lag 0s, 0 changes behind", "public.odd is in quarantine: ", "character varying(3)", "quarantined")
+	s.command("", "status").wants(t, 0, "streaming, daemon running, lag 0s, 0 changes (0 B) behind", "public.odd is in quarantine: ", "character varying(3)", "quarantined")
 	s.command("", "verify", "public.a", "public.big").wants(t, 0, "2 tables, 12000 rows compared, 0 differ")
 	s.command("", "verify", "public.nothing").wants(t, 2, "public.nothing is no table of stream it; pgibex status lists them")
 

@@ -40,13 +40,17 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		return nil, err
 	}
 	result := &CaughtUp{}
-	if carried {
-		result.By = "the daemon that carries the stream"
-		carried, err = r.await(ctx, mark)
-	}
-	if !carried && err == nil { // there is none, or it has gone meanwhile
+	for again := true; again; { // a daemon may come or go meanwhile
+		if carried {
+			result.By = "the daemon that carries the stream"
+			carried, err = r.await(ctx, mark)
+			again = err == nil && !carried
+			continue
+		}
 		result.By = "this process"
 		err = r.persist(ctx, goal{mark: &mark})
+		carried = errors.Is(err, errCarried)
+		again = carried
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -253,15 +254,20 @@ func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
 func (d *drain) piece(ctx context.Context, piece capture.Range) error {
 	start := time.Now()
 	if err := d.r.capture.BeginPiece(ctx, d.src, d.table.log); err != nil {
+		return apply.Blame(d.table.apply, err)
+	}
+	read := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)
+	rows := func(ctx context.Context, w io.Writer) error {
+		err := read(ctx, w)
+		d.src.Rollback(ctx) // the table's lock is given back before the target merges
 		return err
 	}
-	rows := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)
 	stats, err := d.writer.Piece(ctx, d.table.apply, rows, func(ctx context.Context, conn *pg.Conn) error {
 		_, err := conn.Exec(ctx, d.r.store.SQL("UPDATE {{schema}}.drain SET next_block = $3 WHERE number = $1 AND segment = $2"), d.table.number, piece.Segment, piece.To)
 		return err
 	})
-	d.src.Rollback(ctx)
 	if err != nil {
+		d.src.Rollback(ctx)
 		return err
 	}
 	d.r.observe(stats, start)

@@ -84,7 +84,7 @@ func (r *Replicator) locker() capture.Locker {
 
 // Uninstall removes everything of the stream from both sides.
 func (r *Replicator) Uninstall(ctx context.Context) error {
-	lead, err := r.lead(ctx)
+	lead, err := r.lead(ctx, true)
 	if err != nil {
 		return err
 	}

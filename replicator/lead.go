@@ -35,8 +35,11 @@ type leadership struct {
 // standbyPoll is how often a daemon that waits for another looks whether it has gone.
 const standbyPoll = time.Second
 
-// lead waits until no other process carries the stream, and takes its place.
-func (r *Replicator) lead(ctx context.Context) (*leadership, error) {
+// errCarried means that another process carries the stream.
+var errCarried = errors.New("another pgibex carries this stream")
+
+// lead takes the stream, if need be by waiting until no other process carries it. errCarried if it shall not wait.
+func (r *Replicator) lead(ctx context.Context, wait bool) (*leadership, error) {
 	conn, err := r.target.Connect(ctx, "leader")
 	if err != nil {
 		return nil, err
@@ -56,6 +59,10 @@ func (r *Replicator) lead(ctx context.Context) (*leadership, error) {
 			}
 			r.metrics.SetLeading(true)
 			return &leadership{r, conn}, nil
+		}
+		if !wait {
+			conn.CloseNow()
+			return nil, errCarried
 		}
 		if !told {
 			r.log.Info("another pgibex carries this stream; waiting as its standby", "stream", r.config.Stream)

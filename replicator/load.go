@@ -20,22 +20,26 @@ type loading struct {
 	*table
 	several bool // chunks, of different snapshots
 	left    int  // jobs of the present step
-	careful bool // a row was rejected: find out which
 	gone    bool // quarantined
 }
 
 // job is a piece of work of the load: a chunk to copy, an index to build, or, with neither, a table to finish.
 type job struct {
-	t     *loading
-	chunk *snapshot.Chunk
-	index *snapshot.Definition
+	t       *loading
+	chunk   *snapshot.Chunk
+	careful bool // a row of the chunk was rejected: find out which
+	index   *snapshot.Definition
 }
 
-// load copies every table that is not copied yet, resuming where an earlier attempt stopped, and hands each to the stream.
-func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *table) error {
-	todo := slices.DeleteFunc(slices.Clone(tables), func(t *table) bool {
+// uncopied are the tables that belong to the loader at first.
+func uncopied(tables []*table) []*table {
+	return slices.DeleteFunc(slices.Clone(tables), func(t *table) bool {
 		return t.state != state.Captured && t.state != state.Copying
 	})
+}
+
+// load copies the tables that are not copied yet, resuming where an earlier attempt stopped, and hands each to the stream.
+func (r *Replicator) load(ctx context.Context, todo []*table, copied chan<- *table) error {
 	if len(todo) == 0 {
 		return nil
 	}
@@ -43,7 +47,7 @@ func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *t
 	q, p := newQueue(), r.newProgress()
 	p.add(Progress{Tables: len(todo)})
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.planLoad(ctx, todo, q, p) })
+	group.Go(func() error { return r.planLoad(ctx, todo, q, p, copied) })
 	for range r.config.Copy.Workers {
 		group.Go(func() error {
 			w := &loadWorker{r: r, q: q, progress: p, copied: copied}
@@ -61,7 +65,7 @@ func (r *Replicator) load(ctx context.Context, tables []*table, copied chan<- *t
 }
 
 // planLoad plans the tables, the largest first, and queues their chunks as they are known.
-func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p *progress) error {
+func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p *progress, copied chan<- *table) error {
 	defer q.planned()
 	src, err := r.source.Connect(ctx, "plan")
 	if err != nil {
@@ -81,35 +85,57 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return int(sizes[b.number].Total>>10) - int(sizes[a.number].Total>>10) })
 	for _, t := range tables {
-		if t.state == state.Captured {
-			if err := r.beginCopy(ctx, src, dst, t, sizes[t.number]); err != nil {
+		err := r.planTable(ctx, src, dst, t, q, p)
+		if pg.Rejected(err) && ctx.Err() == nil { // dropped or altered meanwhile
+			if err := r.quarantine(ctx, dst, t, t.position, err.Error()); err != nil {
 				return err
 			}
-		}
-		chunks, several, err := r.loader.Todo(ctx, dst, t.number)
-		if err != nil {
-			return err
-		}
-		l := &loading{table: t, several: several, left: len(chunks)}
-		r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks), "bytes", sizes[t.number].Total)
-		p.add(Progress{Chunks: len(chunks)})
-		if len(chunks) == 0 {
-			q.push(job{t: l})
+			p.add(Progress{TablesDone: 1})
+			copied <- t
 			continue
 		}
-		for _, chunk := range chunks {
-			q.push(job{t: l, chunk: &chunk})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table, sizes snapshot.Sizes) error {
-	chunks, err := r.loader.Plan(ctx, src, t.load, sizes)
+// planTable queues what is left to copy of a table.
+func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
+	if t.state == state.Captured {
+		if err := r.beginCopy(ctx, src, dst, t); err != nil {
+			return err
+		}
+	}
+	chunks, several, err := r.loader.Todo(ctx, dst, t.number)
 	if err != nil {
 		return err
 	}
+	l := &loading{table: t, several: several, left: len(chunks)}
+	r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks))
+	p.add(Progress{Chunks: len(chunks)})
+	if len(chunks) == 0 {
+		q.push(job{t: l})
+	}
+	for _, chunk := range chunks {
+		q.push(job{t: l, chunk: &chunk})
+	}
+	return nil
+}
+
+// beginCopy plans the copy of a table. The position comes first: whatever is committed before it must lie within the table as
+// it is measured then, and whatever is committed later is in the deltas.
+func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table) error {
 	from, err := r.capture.Now(ctx, src)
+	if err != nil {
+		return err
+	}
+	sizes, err := r.loader.Measure(ctx, src, t.load)
+	if err != nil {
+		return err
+	}
+	chunks, err := r.loader.Plan(ctx, src, t.load, sizes)
 	if err != nil {
 		return err
 	}
@@ -198,7 +224,7 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 
 // copyChunk copies one chunk, or splits it when it takes too long.
 func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
-	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, w.q.isCareful(j.t), w.r.capture.Now)
+	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.careful, w.r.capture.Now)
 	if errors.Is(err, snapshot.ErrTooLong) {
 		if err := w.connect(ctx); err != nil {
 			return err
@@ -301,7 +327,8 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if err == nil || !pg.Rejected(err) || ctx.Err() != nil {
 		return err
 	}
-	if j.chunk != nil && !w.q.setCareful(j.t) {
+	if j.chunk != nil && !j.careful {
+		j.careful = true
 		w.q.push(j)
 		return nil
 	}

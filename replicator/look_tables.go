@@ -132,6 +132,24 @@ func (r *Replicator) checkTarget(ctx context.Context, s *sides, t *catalog.Table
 	return problems, nil
 }
 
+// take makes this process the only one that may write, on either side, and reads the stream's position once more: a commit
+// of whoever carried the stream before may have been in flight when it was read first.
+func (r *Replicator) take(ctx context.Context, s *sides) error {
+	if err := r.store.Take(ctx, s.dst); err != nil {
+		return err
+	}
+	if err := r.capture.Take(ctx, s.src); err != nil {
+		return err
+	}
+	stream, err := r.store.Stream(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	s.position = stream.Position
+	problems, err := r.checkPurged(ctx, s, stream)
+	return refuse(problems, err)
+}
+
 // install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table
 // that is captured.
 func (r *Replicator) install(ctx context.Context, s *sides) error {
@@ -145,7 +163,7 @@ func (r *Replicator) install(ctx context.Context, s *sides) error {
 		}
 		s.begun = true
 	}
-	if err := r.store.Take(ctx, s.dst); err != nil {
+	if err := r.take(ctx, s); err != nil {
 		return err
 	}
 	relations, err := r.store.Relations(ctx, s.dst)
@@ -156,11 +174,12 @@ func (r *Replicator) install(ctx context.Context, s *sides) error {
 		if slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Number == t.Number }) {
 			continue
 		}
-		var rows int64
-		if source := s.source.Tables[t.Name]; source != nil {
-			rows = source.Rows
+		// Captured once, but not configured any more, or left out because it does not fit: it is not ours to copy.
+		i := slices.IndexFunc(s.selected, func(selected *catalog.Table) bool { return selected.Name == t.Name })
+		if i < 0 {
+			continue
 		}
-		if err := r.store.Add(ctx, s.dst, t.Number, t.Name, rows); err != nil {
+		if err := r.store.Add(ctx, s.dst, t.Number, t.Name, s.selected[i].Rows); err != nil {
 			return err
 		}
 	}

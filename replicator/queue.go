@@ -80,13 +80,3 @@ func (q *queue) setGone(t *loading) (first bool) {
 	q.locked(func() { first = !t.gone; t.gone = true })
 	return first
 }
-
-func (q *queue) isCareful(t *loading) (careful bool) {
-	q.locked(func() { careful = t.careful })
-	return careful
-}
-
-func (q *queue) setCareful(t *loading) (was bool) {
-	q.locked(func() { was = t.careful; t.careful = true })
-	return was
-}

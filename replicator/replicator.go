@@ -60,7 +60,7 @@ func (r *Replicator) Run(ctx context.Context) error {
 
 // attempt is the procedure, from beginning to end.
 func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
-	lead, err := r.lead(ctx)
+	lead, err := r.lead(ctx, g.mark == nil)
 	if err != nil {
 		return err
 	}
@@ -80,10 +80,11 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	}
 
 	copied := make(chan *table, len(tables)) // from load to stream
+	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return lead.keep(ctx) })
-	group.Go(func() error { return r.load(ctx, tables, copied) })
-	group.Go(func() error { return r.stream(ctx, sides, tables, copied, g) })
+	group.Go(func() error { return r.load(ctx, todo, copied) })
+	group.Go(func() error { return stream.run(ctx) })
 	if err := group.Wait(); !errors.Is(err, errGoalReached) {
 		return err
 	}

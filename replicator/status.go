@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -160,5 +162,6 @@ func (s *Status) Summary() string {
 	if s.LagSeconds >= 0 {
 		lag = time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Millisecond).String()
 	}
-	return fmt.Sprintf("stream %s: %s, %s, lag %s, %d changes behind", s.Stream, s.Phase, daemon, lag, s.BacklogRows)
+	return fmt.Sprintf("stream %s: %s, %s, lag %s, %s changes (%s) behind", s.Stream, s.Phase, daemon, lag,
+		humanize.Comma(s.BacklogRows), humanize.IBytes(uint64(s.BacklogBytes)))
 }

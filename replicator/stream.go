@@ -53,18 +53,15 @@ type stream struct {
 	validating atomic.Bool // foreign keys, on the side
 }
 
-func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copied <-chan *table, g goal) error {
-	group, ctx := errgroup.WithContext(ctx)
+func (r *Replicator) newStream(s *sides, tables []*table, copied <-chan *table, g goal) *stream {
 	st := &stream{
 		r: r, src: s.src, dst: s.dst, goal: g,
 		writer:   apply.NewWriter(r.target, "apply", r.store),
 		position: s.position, persisted: s.position, written: time.Now(),
 		all: tables, tables: map[int]*table{}, draining: map[int]*table{},
-		copied: copied, drained: make(chan drained, len(tables)), drains: group,
+		copied: copied, drained: make(chan drained, len(tables)),
 		slots: make(chan struct{}, r.config.Apply.Workers),
 	}
-	defer st.writer.Close()
-	defer func() { st.src.CloseNow() }() // it may be another than it was
 	for _, t := range tables {
 		switch t.state {
 		case state.Copied, state.Streaming:
@@ -75,8 +72,16 @@ func (r *Replicator) stream(ctx context.Context, s *sides, tables []*table, copi
 			st.asideN++
 		}
 	}
-	group.Go(func() error { return st.follow(ctx) })
-	return group.Wait()
+	return st
+}
+
+// run follows the source until the goal is reached or ctx ends, with whatever goes on beside.
+func (s *stream) run(ctx context.Context) error {
+	defer s.writer.Close()
+	defer func() { s.src.CloseNow() }() // it may be another than it was
+	s.drains, ctx = errgroup.WithContext(ctx)
+	s.drains.Go(func() error { return s.follow(ctx) })
+	return s.drains.Wait()
 }
 
 // follow polls until the goal is reached or ctx ends. The interval grows with what looking costs: it must not take
@@ -176,22 +181,24 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	}
 	err = s.batch(ctx, view, fit)
 	view.Close(ctx)
+	if err == nil {
+		view.Read()
+		s.position = view.Position
+		s.setCurrent(shown)
+		s.setBacklog()
+	} else if blameErr := s.blame(ctx, err); blameErr != nil {
+		return false, blameErr
+	}
 	for _, t := range long {
-		if drainErr := s.drain(ctx, t); drainErr != nil {
-			return false, errors.Join(err, drainErr)
+		if err := s.drain(ctx, t); err != nil {
+			return false, err
 		}
 	}
-	if err != nil {
-		return s.blame(ctx, err)
+	if err != nil || len(long) > 0 {
+		return true, nil
 	}
-	view.Read()
-	s.position = view.Position
-	s.setCurrent(shown)
-	s.setBacklog()
-	if len(long) == 0 {
-		s.last = view.Position.Snapshot
-	}
-	return len(long) > 0, s.maintain(ctx, view)
+	s.last = view.Position.Snapshot
+	return false, s.maintain(ctx, view)
 }
 
 // beat writes the position now and then although nothing has changed in our tables since: others wait to see it pass.
@@ -324,34 +331,34 @@ func (s *stream) setBacklog() {
 
 // blame finds out what to do about a batch that failed. When one table's data or definition is the cause it is tried in
 // a more patient way, and in the end set aside.
-func (s *stream) blame(ctx context.Context, err error) (more bool, _ error) {
+func (s *stream) blame(ctx context.Context, err error) error {
 	tableErr, rejected := errors.AsType[*apply.TableError](err)
 	busy, locked := errors.AsType[*capture.BusyError](err)
 	switch {
 	case ctx.Err() != nil || !rejected && !locked:
-		return false, err
+		return err
 	case locked:
-		return true, s.await(ctx, s.tables[busy.Table], busy)
+		return s.await(ctx, s.tables[busy.Table], busy)
 	}
 	if s.src.IsClosed() { // lost with the COPY that failed
 		src, err := s.r.source.Connect(ctx, "source")
 		if err != nil {
-			return false, err
+			return err
 		}
 		s.src = src
 	}
 	if err := s.lookForDrift(ctx); err != nil { // which knows a better reason, if it is one
-		return false, err
+		return err
 	}
 	t, there := s.tables[tableErr.Table]
 	switch {
 	case !there:
-		return true, nil
+		return nil
 	case s.writer.Soften(t.number, err):
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
-		return true, nil
+		return nil
 	}
-	return true, s.setAside(ctx, t, err.Error())
+	return s.setAside(ctx, t, err.Error())
 }
 
 // setAside quarantines a table that is followed here.

@@ -53,7 +53,11 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	}
 	if time.Since(s.upkeep.sequences) > sequenceEvery {
 		s.upkeep.sequences = time.Now()
-		if err := s.syncSequences(ctx); err != nil {
+		err := s.syncSequences(ctx)
+		switch state := pg.State(err); {
+		case state == pg.QueryCanceled, state == pg.UndefinedTable: // locked, or dropped meanwhile: next time
+			s.r.log.Debug("sequences can not be read now", "error", err)
+		case err != nil:
 			return err
 		}
 	}
@@ -158,17 +162,23 @@ func (s *stream) foreignKeys(ctx context.Context) error {
 }
 
 // addForeignKeys adds those that are not there, unchecked, and returns those to be checked.
-func (s *stream) addForeignKeys(ctx context.Context) ([]snapshot.Definition, error) {
+func (s *stream) addForeignKeys(ctx context.Context) (added []snapshot.Definition, err error) {
 	definitions, err := s.r.loader.Definitions(ctx, s.dst, 0)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range definitions {
-		if err := s.r.loader.AddForeignKey(ctx, s.dst, d); err != nil {
+		err := s.r.loader.AddForeignKey(ctx, s.dst, d)
+		if pg.Rejected(err) { // the table it refers to may be in quarantine, without its primary key
+			err = s.r.failForeignKey(ctx, s.dst, d, err)
+		} else if err == nil {
+			added = append(added, d)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	return definitions, nil
+	return added, nil
 }
 
 // validate checks foreign keys. One that does not hold is said, and stays as it is: rows that the source has are not
@@ -181,11 +191,10 @@ func (r *Replicator) validate(ctx context.Context, definitions []snapshot.Defini
 	defer dst.CloseNow()
 	for _, d := range definitions {
 		err := r.loader.ValidateForeignKey(ctx, dst, d)
-		switch {
-		case err == nil:
-		case pg.Rejected(err) && ctx.Err() == nil:
-			r.log.Warn("a foreign key does not hold on the target and stays NOT VALID", "error", err)
-		default:
+		if pg.Rejected(err) && ctx.Err() == nil {
+			err = r.failForeignKey(ctx, dst, d, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -193,6 +202,12 @@ func (r *Replicator) validate(ctx context.Context, definitions []snapshot.Defini
 		r.log.Info("foreign keys built", "count", len(definitions))
 	}
 	return nil
+}
+
+// failForeignKey notes and says that a foreign key can not be built.
+func (r *Replicator) failForeignKey(ctx context.Context, dst *pg.Conn, d snapshot.Definition, cause error) error {
+	r.log.Warn("a foreign key of the target can not be built, or stays NOT VALID; it is tried again at the next start", "error", cause)
+	return r.loader.Fail(ctx, dst, d, cause)
 }
 
 type sequenceValue struct {
@@ -260,22 +275,28 @@ func readSequences(ctx context.Context, conn *pg.Conn, names []catalog.Name) (ma
 		for i, name := range some {
 			selects[i] = fmt.Sprintf("SELECT %d, last_value, is_called FROM %s", i, name.SQL())
 		}
-		rows, err := conn.Query(ctx, strings.Join(selects, " UNION ALL "))
+		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			// TRUNCATE … RESTART IDENTITY and ALTER SEQUENCE lock a sequence until they are committed.
+			if err := conn.Run(ctx, "SET LOCAL statement_timeout = '1s'"); err != nil {
+				return err
+			}
+			rows, err := conn.Query(ctx, strings.Join(selects, " UNION ALL "))
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i int
+				var value sequenceValue
+				if err := rows.Scan(&i, &value.last, &value.called); err != nil {
+					return err
+				}
+				values[some[i]] = value
+			}
+			return rows.Err()
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read sequences of the %s: %w", conn.Side, err)
-		}
-		for rows.Next() {
-			var i int
-			var value sequenceValue
-			if err := rows.Scan(&i, &value.last, &value.called); err != nil {
-				rows.Close()
-				return nil, err
-			}
-			values[some[i]] = value
-		}
-		rows.Close()
-		if err := rows.Err(); err != nil {
-			return nil, err
 		}
 	}
 	return values, nil

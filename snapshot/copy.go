@@ -98,31 +98,34 @@ func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, 
 }
 
 func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (copied Copied, err error) {
-	err = src.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) error {
-		// Locked before the snapshot is taken: a table that is rewritten in between looks empty in an older snapshot.
-		if err := src.Run(ctx, "LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
-			return err
-		}
-		at, err := now(ctx, src)
+	defer func() {
 		if err != nil {
+			src.Rollback(ctx)
+		}
+	}()
+	// Locked before the snapshot is taken: a table that is rewritten in between looks empty in an older snapshot.
+	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		return copied, err
+	}
+	at, err := now(ctx, src)
+	if err != nil {
+		return copied, err
+	}
+	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
 		}
-		return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-			if err := l.Store.Hold(ctx, dst); err != nil {
-				return err
-			}
-			if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
-				return err
-			}
-			if t.Source.Key == nil { // its deltas count from exactly this snapshot
-				if err := l.Store.SetPosition(ctx, dst, t.Number, at); err != nil {
-					return err
-				}
-			}
-			_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
-				t.Number, c.Chunk, copied.Rows, copied.Bytes)
+		if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
 			return err
-		})
+		}
+		if t.Source.Key == nil { // its deltas count from exactly this snapshot
+			if err := l.Store.SetPosition(ctx, dst, t.Number, at); err != nil {
+				return err
+			}
+		}
+		_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
+			t.Number, c.Chunk, copied.Rows, copied.Bytes)
+		return err
 	})
 	return copied, err
 }
@@ -131,7 +134,10 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 	rows := &rowWriter{keyFields: len(t.Source.KeyNames()), keep: careful && t.Source.Key != nil}
 	err = pg.Pipe(ctx, func(ctx context.Context, w io.Writer) error {
 		rows.to = w
-		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows)
+		if err := src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows); err != nil {
+			return err
+		}
+		return src.Run(ctx, "COMMIT") // the table's lock is not kept while the target is busy
 	}, func(ctx context.Context, r io.Reader) (err error) {
 		if c.Kind != wholeTable { // a whole table is one snapshot, in which nothing conflicts
 			unique, err := t.unique(ctx, dst)

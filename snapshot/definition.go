@@ -3,7 +3,6 @@ package snapshot
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -141,10 +140,14 @@ func (l *Loader) ValidateForeignKey(ctx context.Context, dst *pg.Conn, d Definit
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("validate foreign key %s of %s: %w", d.Name, d.TableSQL, err)
-	_, noteErr := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = $1 WHERE table_sql = $2 AND kind = $3 AND name = $4"),
-		err.Error(), d.TableSQL, d.Kind, d.Name)
-	return errors.Join(err, noteErr)
+	return fmt.Errorf("validate foreign key %s of %s: %w", d.Name, d.TableSQL, pg.Detailed(err))
+}
+
+// Fail notes why a foreign key could not be built; it is left alone until ForgetFailures.
+func (l *Loader) Fail(ctx context.Context, dst *pg.Conn, d Definition, cause error) error {
+	_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = $1 WHERE table_sql = $2 AND kind = $3 AND name = $4"),
+		cause.Error(), d.TableSQL, d.Kind, d.Name)
+	return err
 }
 
 func isValidation(statement string) bool { return strings.Contains(statement, " VALIDATE CONSTRAINT ") }

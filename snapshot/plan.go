@@ -71,7 +71,7 @@ type Sizes struct {
 // Measure reads the size of a table on the source.
 func (l *Loader) Measure(ctx context.Context, src *pg.Conn, t Table) (Sizes, error) {
 	s := Sizes{Rows: t.Source.Rows}
-	err := src.QueryRow(ctx, "SELECT pg_catalog.pg_relation_size($1::oid), pg_catalog.pg_table_size($1::oid)", t.Source.OID).Scan(&s.Heap, &s.Total)
+	err := src.QueryRow(ctx, "SELECT coalesce(pg_catalog.pg_relation_size($1::oid), 0), coalesce(pg_catalog.pg_table_size($1::oid), 0)", t.Source.OID).Scan(&s.Heap, &s.Total)
 	return s, err
 }
 
@@ -100,7 +100,7 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 	if low == nil || *high-*low < wanted || *high-*low < 0 { // empty, few values, or a span beyond bigint
 		return divide(blockRange, 0, sizes.Heap/blockSize, wanted), nil
 	}
-	return divide(keyRange, *low, *high+1, wanted), nil
+	return divide(keyRange, *low, *high, wanted), nil // the last chunk has no upper bound
 }
 
 // clustered says whether the heap's order follows a key that is one integer: then a range of the key is a run of the heap.
@@ -120,8 +120,12 @@ func (l *Loader) clustered(ctx context.Context, src *pg.Conn, t Table) (bool, er
 	return correlation > 0.9, err
 }
 
-// divide cuts a range into about as many chunks as wanted. The outermost are unbounded: nothing may fall beside.
+// divide cuts the range from low to before high into about as many chunks as wanted. Of a key's range the outermost are
+// unbounded: nothing may fall beside.
 func divide(kind string, low, high, wanted int64) []Chunk {
+	if kind == keyRange && low >= high {
+		return []Chunk{{Chunk: 1, Kind: wholeTable}}
+	}
 	width := max((high-low)/wanted, 1)
 	var chunks []Chunk
 	for at := low; at < high; at += width {

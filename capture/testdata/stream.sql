@@ -6,6 +6,7 @@ CREATE TABLE "pgibex_main".stream (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     version   integer NOT NULL,             -- of this layout
     id        text NOT NULL,                -- tells this source from any other
+    generation bigint NOT NULL DEFAULT 0,   -- counts the daemons that took the stream; an older one may not switch or purge
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -51,6 +51,9 @@ var settings = map[string]string{
 	"extra_float_digits":             "3",
 	"lc_monetary":                    "C",
 	"xmloption":                      "content",
+	"synchronous_commit":             "on", // what a commit allows to be purged must not be lost by a crash
+	"array_nulls":                    "on",
+	"default_tablespace":             "",
 	"search_path":                    "pg_catalog",
 	"standard_conforming_strings":    "on",
 	"statement_timeout":              "0",

@@ -56,11 +56,17 @@ func Transient(err error) bool {
 		return transientState(pgErr.Code)
 	}
 	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
-		return connectErr.Port != 0 && !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err)
+		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err))
 	}
 	var netErr net.Error
-	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || isClosedConn(err)
+	return errors.As(err, &netErr) || brokenOff(err)
+}
+
+// brokenOff says whether a connection ended in the middle of things. A proxy whose server is down accepts and closes, which
+// shows as a failed TLS handshake.
+func brokenOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) || isTimeout(err) || isClosedConn(err)
 }
 
 func transientState(code string) bool {
@@ -153,7 +159,7 @@ func (e *ConnectError) explain() (what, remedy string) {
 		return "the server is starting up or shutting down", "wait for it"
 	}
 	switch {
-	case isTLS(e.Err):
+	case isTLS(e.Err) && !brokenOff(e.Err):
 		return "TLS was refused: " + reason(e.Err), "check sslmode and the certificates in " + key + ", and ssl and pg_hba.conf on the server"
 	case State(e.Err) == invalidAuthorization:
 		return "not allowed in: " + reason(e.Err), "check the user in " + key + " and pg_hba.conf on the server"

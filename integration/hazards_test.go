@@ -1,0 +1,219 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/config"
+)
+
+// Each test here keeps away a way to lose rows, or to stop, that was once found in a review.
+
+// A table's rows written between the planning of others and its own must lie within its chunks.
+func TestRowsWrittenWhileOthersArePlanned(t *testing.T) {
+	s := newStream(t, `CREATE TABLE large (a int, b int, v text, PRIMARY KEY (b, a)); CREATE TABLE late (a int, b int, v text, PRIMARY KEY (b, a))`)
+	s.src(`INSERT INTO large SELECT g, g % 7, repeat('x', 200) FROM generate_series(1, 4000) g; INSERT INTO late SELECT g, g % 7, repeat('x', 100) FROM generate_series(1, 4000) g`)
+	s.config.Copy.ChunkSize = 128 << 10
+	// The larger table is planned first and waits for this lock; then rows come into blocks of the other that were not there before.
+	locker := s.connect(s.targetDSN)
+	if _, err := locker.PgConn().Exec(t.Context(), "BEGIN; LOCK TABLE large IN ACCESS SHARE MODE").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	stop := s.run()
+	s.eventually("the copy waits", 20*time.Second, func() bool {
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'large'::regclass)")
+	})
+	s.src(`INSERT INTO late SELECT g, g % 7, repeat('y', 100) FROM generate_series(4001, 6000) g`)
+	if _, err := locker.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	s.streaming()
+	stop()
+	s.equal()
+}
+
+func TestLargestKey(t *testing.T) {
+	s := newStream(t, `CREATE TABLE t (id bigint PRIMARY KEY, v text)`)
+	s.src(`INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(9223372036854770807, 9223372036854775806) g; INSERT INTO t VALUES (9223372036854775807, 'last'); ANALYZE t`)
+	s.config.Copy.ChunkSize = 64 << 10
+	s.catchUp()
+	s.equal()
+}
+
+// A commit of the former daemon that is in flight when its successor looks must not be applied again.
+func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
+	s := newStream(t, `CREATE TABLE log (what text)`)
+	s.src(`INSERT INTO log VALUES ('x')`)
+	s.catchUp()
+	s.src(`INSERT INTO log VALUES ('y')`)
+	now := one[string](s, s.sourceDSN, "SELECT txid_current_snapshot()::text")
+	former := s.connect(s.targetDSN)
+	if _, err := former.PgConn().Exec(t.Context(), "BEGIN; INSERT INTO log VALUES ('y'); UPDATE pgibex_it.stream SET position = '"+now+"'").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	stop := s.run()
+	s.eventually("its successor waits for it", 20*time.Second, func() bool {
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+	})
+	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	s.streaming()
+	stop()
+	s.equal()
+}
+
+// Nor may a switch of segments go unnoticed that commits after its successor has looked at them.
+func TestSegmentsAreReadOnceTheSourceIsTaken(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	s.catchUp()
+	body := one[string](s, s.sourceDSN, "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'capture_1'")
+	former := s.connect(s.sourceDSN)
+	_, err := former.PgConn().Exec(t.Context(), "BEGIN; SELECT 1 FROM pgibex_it.stream FOR SHARE;"+strings.ReplaceAll(body, "delta_1_1", "delta_1_2")+
+		"; UPDATE pgibex_it.segment SET active = segment = 2 WHERE number = 1").ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := s.run()
+	s.src(`INSERT INTO a VALUES (1)`)
+	s.eventually("its successor waits for it", 20*time.Second, func() bool {
+		return one[bool](s, s.sourceDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+	})
+	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		s.src(fmt.Sprintf(`INSERT INTO a VALUES (%d)`, i+2))
+		s.streaming()
+	}
+	stop()
+	s.equal()
+}
+
+// A table that is captured but refused, and then excluded, stays as it is on the target.
+func TestExcludedTableIsNotCopied(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE log (what text)`)
+	s.src(`INSERT INTO log VALUES ('x')`)
+	if _, err := s.replicator().Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.dst(`INSERT INTO log VALUES ('x')`)
+	if _, err := s.replicator().CatchUp(t.Context()); err == nil || !strings.Contains(err.Error(), "public.log: is not empty on the target") {
+		t.Fatalf("a filled table is not refused: %v", err)
+	}
+	s.config.Tables.Exclude = []string{"public.log"}
+	s.catchUp()
+	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM log"); n != 1 {
+		t.Errorf("the excluded table has %d rows", n)
+	}
+}
+
+// A foreign key to a table in quarantine can not be built; the other tables go on.
+func TestForeignKeyToQuarantinedTable(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)`)
+	s.dst(`ALTER TABLE a ADD CHECK (v <> 'bad')`)
+	s.src(`INSERT INTO a VALUES (1, 'bad'), (2, 'ok'); INSERT INTO b VALUES (1, 1), (2, 2)`)
+	_, err := s.replicator().CatchUp(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "tables in quarantine are not caught up") || !strings.Contains(err.Error(), "(id)=(1)") {
+		t.Fatalf("catch up: %v", err)
+	}
+	if failures := s.status().ForeignKeys; len(failures) != 1 || !strings.Contains(failures[0], "b_a_fkey") {
+		t.Errorf("the status does not name the foreign key: %q", failures)
+	}
+	s.equalTable(`public.b`)
+}
+
+// A row that is rejected, in a part too large to be sent before the error comes, while another table has a long backlog.
+func TestRejectedRowBesideLongBacklog(t *testing.T) {
+	s := newStream(t, `CREATE TABLE big (id int PRIMARY KEY, v int)`)
+	s.src(`CREATE TABLE bad (id int PRIMARY KEY, v varchar(10), w text)`)
+	s.dst(`CREATE TABLE bad (id int PRIMARY KEY, v varchar(3), w text)`)
+	s.config.Apply.BatchSize = 64 * config.KB
+	s.catchUp()
+	s.src(`INSERT INTO big SELECT g, g FROM generate_series(1, 60000) g; INSERT INTO bad SELECT g, 'toolong', repeat('x', 8000) FROM generate_series(1, 1300) g`)
+	stop := s.run()
+	s.eventually("the table is quarantined and the other streams", 30*time.Second, func() bool {
+		state, reason := s.state("public.bad")
+		status := s.status()
+		return state == "quarantined" && strings.Contains(reason, "column v") && status.Phase == "streaming" &&
+			one[int](s, s.targetDSN, "SELECT count(*) FROM big") == 60000
+	})
+	stop()
+	s.equalTable("public.big")
+}
+
+// VACUUM holds a lock on the table for hours; it writes nothing to segments.
+func TestVacuumKeepsNoSegmentOpen(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v int)`)
+	s.src(`INSERT INTO a SELECT g, 0 FROM generate_series(1, 50000) g`)
+	stop := s.run()
+	s.streaming()
+	vacuum := s.connect(s.sourceDSN)
+	if _, err := vacuum.PgConn().Exec(t.Context(), "BEGIN; LOCK TABLE a IN SHARE UPDATE EXCLUSIVE MODE").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.src(`UPDATE a SET v = v + 1`)
+		s.streaming()
+	}
+	s.eventually("no more than one segment holds anything", 20*time.Second, func() bool {
+		s.src(`UPDATE a SET v = v + 1 WHERE id = 1`)
+		return one[int](s, s.sourceDSN, "SELECT count(*) FROM pg_class WHERE relname LIKE 'delta\\_1\\_%' AND pg_relation_size(oid) > 0") <= 1
+	})
+	stop()
+	s.catchUp()
+	s.equal()
+}
+
+// A sequence that the application has locked holds up no table.
+func TestLockedSequence(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id serial PRIMARY KEY); CREATE TABLE b (id serial PRIMARY KEY)`)
+	stop := s.run()
+	s.streaming()
+	app := s.connect(s.sourceDSN)
+	if _, err := app.PgConn().Exec(t.Context(), "BEGIN; TRUNCATE a RESTART IDENTITY").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("it was met", 20*time.Second, func() bool { return s.log.contains("sequences can not be read now") })
+	s.src("INSERT INTO b DEFAULT VALUES")
+	s.eventually("the other table follows", 10*time.Second, func() bool { return one[int](s, s.targetDSN, "SELECT count(*) FROM b") == 1 })
+	if err := app.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s.catchUp()
+	s.equal()
+}
+
+// Whoever reads a delta table must not make uninstall keep the application out of its own.
+func TestUninstallWaitsForNothingWithTheTableLocked(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	s.config.Capture.LockWait = 100 * time.Millisecond
+	s.catchUp()
+	reader := s.connect(s.sourceDSN)
+	if _, err := reader.PgConn().Exec(t.Context(), "BEGIN; SELECT count(*) FROM pgibex_it.delta_1_1").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.replicator().Uninstall(t.Context()) }()
+	app := s.connect(s.sourceDSN)
+	for i := range 20 {
+		start := time.Now()
+		if _, err := app.Exec(t.Context(), fmt.Sprintf("INSERT INTO a VALUES (%d)", i)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the application waited for %s", took)
+		}
+		s.eventually("a while passes", 5*time.Second, func() bool { return time.Since(start) > 50*time.Millisecond })
+	}
+	if _, err := reader.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
