@@ -181,20 +181,24 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	}
 	err = s.batch(ctx, view, fit)
 	view.Close(ctx)
-	if err == nil {
+	more = err != nil || len(long) > 0
+	if err != nil {
+		err = s.blame(ctx, err)
+	} else {
 		view.Read()
 		s.position = view.Position
 		s.setCurrent(shown)
 		s.setBacklog()
-	} else if blameErr := s.blame(ctx, err); blameErr != nil {
-		return false, blameErr
+	}
+	if err != nil {
+		return false, err
 	}
 	for _, t := range long {
 		if err := s.drain(ctx, t); err != nil {
 			return false, err
 		}
 	}
-	if err != nil || len(long) > 0 {
+	if more {
 		return true, nil
 	}
 	s.last = view.Position.Snapshot
