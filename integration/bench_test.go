@@ -35,8 +35,8 @@ func BenchmarkCapture(b *testing.B) {
 		b.Fatal(err)
 	}
 	for operation, sql := range map[string]string{
-		"insert": "TRUNCATE {t}; INSERT INTO {t} SELECT g, g FROM generate_series(1, 200000) g",
-		"update": "UPDATE {t} SET v = v + 1",
+		"insert": "TRUNCATE {{t}}; INSERT INTO {{t}} SELECT g, g FROM generate_series(1, 200000) g",
+		"update": "UPDATE {{t}} SET v = v + 1",
 	} {
 		b.Run(operation, func(b *testing.B) {
 			var took [3]time.Duration
