@@ -51,5 +51,5 @@ func (c *Capture) Piece(conn *pg.Conn, l *Log, r Range, since change.Snapshot) c
 // BeginPiece begins the transaction of one piece, in the same manner as Open. The table is locked before the snapshot is
 // taken: a table that is rewritten in between looks empty in an older snapshot.
 func (c *Capture) BeginPiece(ctx context.Context, conn *pg.Conn, l *Log) error {
-	return conn.Run(ctx, beginRead+"; LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE")
+	return l.lock(ctx, conn, beginRead+"; ")
 }

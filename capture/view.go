@@ -171,7 +171,8 @@ func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		// The catalog's row is that of our snapshot, the function's answer that of this moment.
 		results, err := v.conn.PgConn().Exec(ctx, fmt.Sprintf(`SAVEPOINT reading; LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT;
-			SELECT 1 FROM pg_catalog.pg_class WHERE oid = %d AND relfilenode = pg_catalog.pg_relation_filenode(oid)`, l.Table.SQL(), l.Table.OID)).ReadAll()
+			SELECT 1 FROM pg_catalog.pg_class WHERE oid = %d AND relfilenode = pg_catalog.pg_relation_filenode(oid) AND oid = %s::pg_catalog.regclass`,
+			l.Table.SQL(), l.Table.OID, pg.Literal(l.Table.SQL()))).ReadAll()
 		switch {
 		case pg.State(err) == pg.LockNotAvailable:
 			return &BusyError{l.Number, err}
@@ -187,11 +188,30 @@ func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 	}
 }
 
-// AwaitTable waits until nobody holds a lock that keeps the table from being read.
+// ErrReplaced means that the table's name belongs to another table now, or to none.
+var ErrReplaced = errors.New("the table was dropped, renamed or replaced on the source")
+
+// AwaitTable waits until nobody holds a lock that keeps the table from being read. ErrReplaced if it is no more.
 func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
-	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		return conn.Run(ctx, "LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE")
-	})
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error { return l.lock(ctx, conn, "") })
+}
+
+// lock takes the table's ACCESS SHARE lock after the statements given, and makes sure that its name is still its own.
+func (l *Log) lock(ctx context.Context, conn *pg.Conn, before string) error {
+	if err := conn.Run(ctx, before+"LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		if pg.State(err) == pg.UndefinedTable {
+			return ErrReplaced
+		}
+		return err
+	}
+	var same bool
+	if err := conn.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid", l.Table.SQL(), l.Table.OID).Scan(&same); err != nil {
+		return err
+	}
+	if !same {
+		return ErrReplaced
+	}
+	return nil
 }
 
 // ForgetTruncations removes the marks of truncations that the applied position sees.

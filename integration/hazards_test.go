@@ -217,3 +217,70 @@ func TestUninstallWaitsForNothingWithTheTableLocked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// VACUUM FULL moves the rows of a table whose copy is planned in blocks.
+func TestRewriteBetweenChunks(t *testing.T) {
+	s := newStream(t, `CREATE TABLE t (id text PRIMARY KEY, v text)`)
+	s.src(`INSERT INTO t SELECT md5(g::text), repeat('x', 100) FROM generate_series(1, 60000) g; DELETE FROM t WHERE ctid < '(700,0)'`)
+	s.config.Copy.ChunkSize, s.config.Copy.Workers = 64<<10, 1
+	stop := s.run()
+	s.eventually("a chunk is done", 20*time.Second, func() bool {
+		return one[bool](s, s.targetDSN, "SELECT to_regclass('pgibex_it.chunk') IS NOT NULL") &&
+			one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pgibex_it.chunk WHERE done_at IS NOT NULL)")
+	})
+	s.src(`VACUUM FULL t`)
+	s.streaming()
+	stop()
+	if !s.log.contains("begins anew") {
+		t.Error("the copy was not interrupted by the rewrite: the test tests nothing")
+	}
+	s.catchUp()
+	s.equal()
+}
+
+// The name of a captured table may come to belong to another: neither is read in its place.
+func TestReplacedTableIsQuarantined(t *testing.T) {
+	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY); CREATE TABLE fine (id int PRIMARY KEY)`)
+	s.src(`INSERT INTO a SELECT g, 'a' FROM generate_series(1, 100) g; INSERT INTO b SELECT g, 'b' FROM generate_series(1, 50) g`)
+	stop := s.run()
+	s.streaming()
+	s.src(`BEGIN; ALTER TABLE a RENAME TO x; ALTER TABLE b RENAME TO a; ALTER TABLE x RENAME TO b; COMMIT; UPDATE a SET v = 'n'; UPDATE b SET v = 'm'`)
+	s.src(`INSERT INTO c VALUES (1); DROP TABLE c; CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (2)`)
+	for _, table := range []string{"public.a", "public.b", "public.c"} {
+		s.eventually(table+" is quarantined", 20*time.Second, func() bool {
+			state, reason := s.state(table)
+			return state == "quarantined" && (strings.Contains(reason, "replaced") || strings.Contains(reason, "renamed") || strings.Contains(reason, "dropped"))
+		})
+	}
+	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM a WHERE v = 'a'"); n != 100 {
+		t.Errorf("%d rows of 100 are left as they were", n)
+	}
+	s.src(`INSERT INTO fine VALUES (1)`)
+	s.eventually("the other table follows", 20*time.Second, func() bool { return one[int](s, s.targetDSN, "SELECT count(*) FROM fine") == 1 })
+	stop()
+}
+
+// A lock that somebody holds on the target must not become ours on the source.
+func TestTargetLockDoesNotReachTheSource(t *testing.T) {
+	s := newStream(t, `CREATE TABLE log (what text)`)
+	s.src(`INSERT INTO log SELECT repeat('x', 500) FROM generate_series(1, 20000)`)
+	locker := s.connect(s.targetDSN)
+	if _, err := locker.PgConn().Exec(t.Context(), "BEGIN; LOCK TABLE log IN SHARE MODE").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	stop := s.run()
+	s.eventually("the copy waits", 20*time.Second, func() bool {
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'log'::regclass)")
+	})
+	start := time.Now()
+	s.src(`SET statement_timeout = '8s'; TRUNCATE log`)
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("the application waited for %s", took)
+	}
+	if _, err := locker.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	s.streaming()
+	stop()
+	s.equal()
+}

@@ -20,7 +20,7 @@ const readyLag = time.Minute
 func (m *Metrics) Serve(ctx context.Context, listen string, gatherer prometheus.Gatherer) (wait func() error, err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return nil, fmt.Errorf("metrics.listen: %w; choose another address, or off", err)
+		return nil, fmt.Errorf("metrics.listen: %w; choose another address, or off (is another pgibex running here?)", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))

@@ -49,7 +49,7 @@ func (s *stream) await(ctx context.Context, t *table, why error) error {
 		}
 		defer src.CloseNow()
 		err = s.r.capture.AwaitTable(ctx, src, t.log)
-		if err != nil && (!pg.Rejected(err) || ctx.Err() != nil) {
+		if err != nil && (!pg.Rejected(err) && !errors.Is(err, capture.ErrReplaced) || ctx.Err() != nil) {
 			return err
 		}
 		s.drained <- drained{t, t.position, err}
@@ -253,11 +253,12 @@ func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
 
 func (d *drain) piece(ctx context.Context, piece capture.Range) error {
 	start := time.Now()
-	if err := d.r.capture.BeginPiece(ctx, d.src, d.table.log); err != nil {
-		return apply.Blame(d.table.apply, err)
-	}
 	read := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)
 	rows := func(ctx context.Context, w io.Writer) error {
+		// Only now, when the target's transaction has begun: the source's lock is not to wait for anything there.
+		if err := d.r.capture.BeginPiece(ctx, d.src, d.table.log); err != nil {
+			return err
+		}
 		err := read(ctx, w)
 		d.src.Rollback(ctx) // the table's lock is given back before the target merges
 		return err
@@ -268,6 +269,9 @@ func (d *drain) piece(ctx context.Context, piece capture.Range) error {
 	})
 	if err != nil {
 		d.src.Rollback(ctx)
+		if errors.Is(err, capture.ErrReplaced) {
+			return &apply.TableError{Table: d.table.number, Err: err}
+		}
 		return err
 	}
 	d.r.observe(stats, start)

@@ -84,7 +84,10 @@ func (r *Replicator) locker() capture.Locker {
 
 // Uninstall removes everything of the stream from both sides.
 func (r *Replicator) Uninstall(ctx context.Context) error {
-	lead, err := r.lead(ctx, true)
+	lead, err := r.lead(ctx, false)
+	if errors.Is(err, errCarried) {
+		return fmt.Errorf("a daemon carries stream %s; stop it first, then uninstall", r.config.Stream)
+	}
 	if err != nil {
 		return err
 	}

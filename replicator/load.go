@@ -112,6 +112,15 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 	if err != nil {
 		return err
 	}
+	if len(chunks) > 0 && chunks[0].Filenode != nil {
+		sizes, err := r.loader.Measure(ctx, src, t.load)
+		if err != nil {
+			return err
+		}
+		if sizes.Filenode != *chunks[0].Filenode {
+			return r.copyAnew(ctx, src, dst, t, q, p)
+		}
+	}
 	l := &loading{table: t, several: several, left: len(chunks)}
 	r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks))
 	p.add(Progress{Chunks: len(chunks)})
@@ -122,6 +131,16 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 		q.push(job{t: l, chunk: &chunk})
 	}
 	return nil
+}
+
+// copyAnew begins the copy of a table again whose heap is another than was planned.
+func (r *Replicator) copyAnew(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
+	r.log.Warn("a table was rewritten on the source during its copy, which begins anew", "table", t.name.String())
+	if err := r.loader.Discard(ctx, dst, t.load); err != nil {
+		return err
+	}
+	t.state = state.Captured
+	return r.planTable(ctx, src, dst, t, q, p)
 }
 
 // beginCopy plans the copy of a table. The position comes first: whatever is committed before it must lie within the table as
@@ -324,7 +343,12 @@ func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
 // rejected deals with an error that a table is to blame for: the first time it is looked for the row, then the table
 // is set aside. Any other error is returned.
 func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
-	if err == nil || !pg.Rejected(err) || ctx.Err() != nil {
+	if j.chunk != nil && pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil {
+		w.r.log.Info("a table is locked on the target; its copy waits", "table", j.t.name.String())
+		w.q.push(j)
+		return nil
+	}
+	if err == nil || !pg.Rejected(err) && !errors.Is(err, snapshot.ErrReplaced) || ctx.Err() != nil {
 		return err
 	}
 	if j.chunk != nil && !j.careful {

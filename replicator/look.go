@@ -166,7 +166,7 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 	stream, err := r.store.Stream(ctx, s.dst)
 	if errors.Is(err, state.ErrMissing) {
 		if len(s.captured) > 0 {
-			s.warnings = append(s.warnings, "the source captures tables of this stream that the target knows nothing of; they are copied anew")
+			r.log.Info("the source captures tables of this stream that the target knows nothing of yet; run and catchup copy them", "tables", len(s.captured))
 		}
 		return nil, nil
 	}

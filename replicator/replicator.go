@@ -107,7 +107,7 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 			return nil
 		case ctx.Err() != nil:
 			return backoff.Permanent(ctx.Err())
-		case !errors.Is(err, state.ErrFenced) && !errors.Is(err, capture.ErrChanged) && !pg.Transient(err):
+		case !passes(err):
 			return backoff.Permanent(err)
 		}
 		if time.Since(start) > time.Minute {
@@ -118,6 +118,12 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 		r.metrics.Restarts.Inc()
 		r.log.Warn("interrupted; will go on from the target's position", "error", err, "retry_in", wait.Round(time.Millisecond).String())
 	})
+}
+
+// passes says whether beginning anew may mend an error.
+func passes(err error) bool {
+	return pg.Transient(err) || errors.Is(err, state.ErrFenced) || errors.Is(err, capture.ErrFenced) || errors.Is(err, capture.ErrChanged) ||
+		errors.Is(err, snapshot.ErrRewritten)
 }
 
 // reach connects to either side once.

@@ -60,7 +60,11 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Stream: r.config.Stream, Phase: "not installed", LagSeconds: -1, Tables: []TableStatus{}}
 	stream, err := r.store.Stream(ctx, dst)
 	if errors.Is(err, state.ErrMissing) {
-		return status, nil
+		captured, err := r.capture.Tables(ctx, src)
+		if len(captured) > 0 {
+			status.Phase = "installed on the source, not copied yet (next: pgibex run)"
+		}
+		return status, err
 	}
 	if err != nil {
 		return nil, err

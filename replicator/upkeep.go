@@ -22,6 +22,14 @@ type upkeep struct {
 	reported                      map[string]bool
 }
 
+// report notes that something was said, which is said once.
+func (u *upkeep) report(name string) {
+	if u.reported == nil {
+		u.reported = map[string]bool{}
+	}
+	u.reported[name] = true
+}
+
 // idleness is since when a table's active segment has not grown.
 type idleness struct {
 	size  int64
@@ -130,13 +138,10 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.upkeep.reported == nil {
-		s.upkeep.reported = map[string]bool{}
-	}
 	for name, t := range now.Tables {
 		known := slices.ContainsFunc(s.all, func(k *table) bool { return k.name == name })
 		if t.Kind == catalog.Ordinary && !known && s.r.config.Tables.Selects(name.Schema, name.Relation) && !s.upkeep.reported[name.String()] {
-			s.upkeep.reported[name.String()] = true
+			s.upkeep.report(name.String())
 			s.r.log.Warn("the configuration includes a table that is not replicated; create it on the target and restart pgibex", "table", name.String())
 		}
 	}
@@ -261,8 +266,12 @@ func (s *stream) selectedSequences(ctx context.Context) ([]catalog.Name, error) 
 		mine := owned && slices.ContainsFunc(s.all, func(t *table) bool { return t.name == sequence.Owner }) ||
 			!owned && s.r.config.Tables.Selects(sequence.Schema, sequence.Relation)
 		there := slices.ContainsFunc(target, func(other catalog.Sequence) bool { return other.Name == sequence.Name })
-		if mine && there {
+		switch {
+		case mine && there:
 			names = append(names, sequence.Name)
+		case mine && !s.upkeep.reported[sequence.String()]:
+			s.upkeep.report(sequence.String())
+			s.r.log.Warn("a sequence is missing on the target and is not set; create it there", "sequence", sequence.Name.String())
 		}
 	}
 	return names, nil

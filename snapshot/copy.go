@@ -29,8 +29,8 @@ func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chun
 			return err
 		}
 		for _, c := range chunks {
-			_, err := dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high) VALUES ($1, $2, $3, $4, $5)"),
-				t.Number, c.Chunk, c.Kind, c.Low, c.High)
+			_, err := dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high, filenode) VALUES ($1, $2, $3, $4, $5, $6)"),
+				t.Number, c.Chunk, c.Kind, c.Low, c.High, c.Filenode)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chun
 
 // Todo reads which chunks of a table are not done, and whether it has more than one at all.
 func (l *Loader) Todo(ctx context.Context, dst *pg.Conn, number int) (todo []Chunk, several bool, err error) {
-	rows, err := dst.Query(ctx, l.Store.SQL("SELECT chunk, kind, low, high, done_at IS NOT NULL FROM {{schema}}.chunk WHERE number = $1 ORDER BY chunk"), number)
+	rows, err := dst.Query(ctx, l.Store.SQL("SELECT chunk, kind, low, high, filenode, done_at IS NOT NULL FROM {{schema}}.chunk WHERE number = $1 ORDER BY chunk"), number)
 	if err != nil {
 		return nil, false, err
 	}
@@ -54,7 +54,7 @@ func (l *Loader) Todo(ctx context.Context, dst *pg.Conn, number int) (todo []Chu
 	for rows.Next() {
 		var c Chunk
 		var done bool
-		if err := rows.Scan(&c.Chunk, &c.Kind, &c.Low, &c.High, &done); err != nil {
+		if err := rows.Scan(&c.Chunk, &c.Kind, &c.Low, &c.High, &c.Filenode, &done); err != nil {
 			return nil, false, err
 		}
 		n++
@@ -98,21 +98,16 @@ func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, 
 }
 
 func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (copied Copied, err error) {
-	defer func() {
-		if err != nil {
-			src.Rollback(ctx)
-		}
-	}()
-	// Locked before the snapshot is taken: a table that is rewritten in between looks empty in an older snapshot.
-	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
-		return copied, err
-	}
-	at, err := now(ctx, src)
-	if err != nil {
-		return copied, err
-	}
 	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		// The target's lock first: waiting for it with the source's in hand would make the application wait as well.
+		if err := dst.Run(ctx, lockTimeout+"; LOCK TABLE ONLY "+t.Target.SQL()+" IN ROW EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+		at, err := t.open(ctx, src, c, now)
+		if err != nil {
 			return err
 		}
 		if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
@@ -123,11 +118,62 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 				return err
 			}
 		}
-		_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
+		_, err = dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
 			t.Number, c.Chunk, copied.Rows, copied.Bytes)
 		return err
 	})
+	if err != nil {
+		src.Rollback(ctx)
+	}
 	return copied, err
+}
+
+// ErrRewritten means that the heap whose blocks were planned is no more: VACUUM FULL, CLUSTER or ALTER TABLE has put the
+// rows elsewhere. The copy of the table is to begin anew.
+var ErrRewritten = errors.New("the table was rewritten on the source since its copy was planned")
+
+// ErrReplaced means that the table's name belongs to another table now, or to none.
+var ErrReplaced = errors.New("the table was dropped, renamed or replaced on the source")
+
+// open begins the source's transaction. The table is locked before the snapshot is taken: one that is rewritten in between
+// looks empty in an older snapshot. Once it is locked, its name and its heap stay what they are.
+func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context.Context, *pg.Conn) (change.Position, error)) (at change.Position, err error) {
+	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		return at, err
+	}
+	if at, err = now(ctx, src); err != nil {
+		return at, err
+	}
+	var same bool
+	var filenode int64
+	err = src.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid, pg_catalog.pg_relation_filenode($2::oid)::bigint", t.Source.SQL(), t.Source.OID).Scan(&same, &filenode)
+	switch {
+	case err != nil:
+		return at, err
+	case !same:
+		return at, ErrReplaced
+	case c.Filenode != nil && *c.Filenode != filenode:
+		return at, ErrRewritten
+	}
+	return at, nil
+}
+
+// Discard empties a table whose copy is to begin anew, and forgets its plan.
+func (l *Loader) Discard(ctx context.Context, dst *pg.Conn, t Table) error {
+	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		if err := dst.Run(ctx, lockTimeout+"; TRUNCATE ONLY "+t.Target.SQL()); err != nil {
+			return err
+		}
+		_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.chunk WHERE number = $1"), t.Number)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("begin the copy of %s anew: %w", t.Source.Name, err)
+	}
+	return nil
 }
 
 func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful bool) (copied Copied, err error) {
@@ -238,9 +284,9 @@ func (l *Loader) Split(ctx context.Context, dst *pg.Conn, number int, c Chunk) (
 			return err
 		}
 		halves = []Chunk{lower, upper}
-		return dst.QueryRow(ctx, l.Store.SQL(`INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high)
-			SELECT $1, max(chunk) + 1, $2, $3, $4 FROM {{schema}}.chunk WHERE number = $1 RETURNING chunk`),
-			number, c.Kind, upper.Low, upper.High).Scan(&halves[1].Chunk)
+		return dst.QueryRow(ctx, l.Store.SQL(`INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high, filenode)
+			SELECT $1, max(chunk) + 1, $2, $3, $4, $5 FROM {{schema}}.chunk WHERE number = $1 RETURNING chunk`),
+			number, c.Kind, upper.Low, upper.High, c.Filenode).Scan(&halves[1].Chunk)
 	})
 	return halves, err
 }

@@ -46,6 +46,7 @@ type Chunk struct {
 	Chunk     int
 	Kind      string // "table", "key", "block"
 	Low, High *int64
+	Filenode  *int64 // of the heap whose blocks are counted
 }
 
 // The kinds of chunks.
@@ -64,6 +65,7 @@ type Loader struct {
 
 // Sizes are what planning a copy goes by.
 type Sizes struct {
+	Filenode    int64 // of the heap, read before its size
 	Heap, Total int64 // bytes; Total with TOAST, without indexes
 	Rows        int64 // the planner's estimate, 0 where it has none
 }
@@ -71,7 +73,8 @@ type Sizes struct {
 // Measure reads the size of a table on the source.
 func (l *Loader) Measure(ctx context.Context, src *pg.Conn, t Table) (Sizes, error) {
 	s := Sizes{Rows: t.Source.Rows}
-	err := src.QueryRow(ctx, "SELECT coalesce(pg_catalog.pg_relation_size($1::oid), 0), coalesce(pg_catalog.pg_table_size($1::oid), 0)", t.Source.OID).Scan(&s.Heap, &s.Total)
+	err := src.QueryRow(ctx, "SELECT coalesce(pg_catalog.pg_relation_filenode($1::oid), 0)::bigint, coalesce(pg_catalog.pg_relation_size($1::oid), 0), coalesce(pg_catalog.pg_table_size($1::oid), 0)",
+		t.Source.OID).Scan(&s.Filenode, &s.Heap, &s.Total)
 	return s, err
 }
 
@@ -89,7 +92,7 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 		return nil, fmt.Errorf("plan the copy of %s: %w", t.Source.Name, err)
 	}
 	if !clustered {
-		return divide(blockRange, 0, sizes.Heap/blockSize, wanted), nil
+		return sizes.blocks(wanted), nil
 	}
 	var low, high *int64
 	key := pg.Ident(t.Source.KeyNames()[0])
@@ -98,9 +101,17 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 		return nil, fmt.Errorf("plan the copy of %s: %w", t.Source.Name, err)
 	}
 	if low == nil || *high-*low < wanted || *high-*low < 0 { // empty, few values, or a span beyond bigint
-		return divide(blockRange, 0, sizes.Heap/blockSize, wanted), nil
+		return sizes.blocks(wanted), nil
 	}
 	return divide(keyRange, *low, *high, wanted), nil // the last chunk has no upper bound
+}
+
+func (s Sizes) blocks(wanted int64) []Chunk {
+	chunks := divide(blockRange, 0, s.Heap/blockSize, wanted)
+	for i := range chunks {
+		chunks[i].Filenode = &s.Filenode
+	}
+	return chunks
 }
 
 // clustered says whether the heap's order follows a key that is one integer: then a range of the key is a run of the heap.

@@ -48,7 +48,7 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 	if s.Position != "" {
 		fmt.Fprintf(out, "position %s, taken %s\n", s.Position, s.PositionTime.UTC().Format(time.RFC3339))
 	}
-	if s.Phase != "not installed" && !s.Consistent {
+	if len(s.Tables) > 0 && !s.Consistent {
 		fmt.Fprintln(out, "the target does not show one state of the source yet")
 	}
 	for _, failure := range s.ForeignKeys {

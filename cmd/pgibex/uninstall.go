@@ -11,7 +11,7 @@ func uninstallCommand(o *options) *cobra.Command {
 		Use:   "uninstall",
 		Short: "Remove every object of the stream from both sides",
 		Long: `Removes triggers, functions and delta tables from the source, and the stream's state from the target, waiting for locks as install
-does. Indexes of the target that were dropped for a copy are built first. The tables' rows stay. Stop the daemon before.`,
+does. Indexes of the target that were dropped for a copy are built first. The tables' rows stay. A daemon that runs must be stopped before.`,
 		Example: "  pgibex uninstall -c pgibex.yaml",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -142,6 +142,9 @@ func (e *ConnectError) Error() string {
 	if e.Port == 0 {
 		return fmt.Sprintf("%s.dsn can not be parsed; libpq forms are postgres://user@host:5432/database and host=… dbname=…", e.Side)
 	}
+	if strings.Contains(e.Host, "@") { // the rest of a password, which must not be shown
+		return fmt.Sprintf("%s.dsn can not be parsed: an @ in its password must be written %%40", e.Side)
+	}
 	what, remedy := e.explain()
 	return fmt.Sprintf("%s (host %s, port %d, database %q, user %q): %s; %s", e.Side, e.Host, e.Port, e.Database, e.User, what, remedy)
 }
@@ -157,12 +160,15 @@ func (e *ConnectError) explain() (what, remedy string) {
 		return "all connection slots are in use", "raise max_connections or free some"
 	case "57P03":
 		return "the server is starting up or shutting down", "wait for it"
+	case invalidAuthorization:
+		return "not allowed in: " + reason(e.Err), "check the user and sslmode in " + key + ", and pg_hba.conf on the server"
+	case "42704":
+		return reason(e.Err), "check the parameters in " + key
 	}
 	switch {
+	case State(e.Err) != "": // the server has answered; with sslmode=prefer a refused TLS came before, and is of no interest
 	case isTLS(e.Err) && !brokenOff(e.Err):
 		return "TLS was refused: " + reason(e.Err), "check sslmode and the certificates in " + key + ", and ssl and pg_hba.conf on the server"
-	case State(e.Err) == invalidAuthorization:
-		return "not allowed in: " + reason(e.Err), "check the user in " + key + " and pg_hba.conf on the server"
 	case isUnknownHost(e.Err):
 		return "the host name is not known", "check the host in " + key
 	case errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOENT):

@@ -32,6 +32,7 @@ CREATE TABLE {{schema}}.chunk (
     kind     text NOT NULL CHECK (kind IN ('table', 'key', 'block')),
     low      bigint,
     high     bigint,
+    filenode bigint,                             -- of the heap that the blocks are counted in: a rewrite moves the rows
     rows     bigint,
     bytes    bigint,
     done_at  timestamptz,
