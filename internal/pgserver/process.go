@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -141,7 +142,12 @@ func (p *process) startOnce(ctx context.Context) error {
 }
 
 func (p *process) stop(mode StopMode) error { return p.child.end(mode) }
-func (p *process) close() error             { return os.RemoveAll(p.home) }
+
+// close removes the server's files. After a crash the last of its processes (the statistics collector of 9.2) may still be writing one.
+func (p *process) close() error {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxElapsedTime(10*time.Second))
+	return backoff.Retry(func() error { return os.RemoveAll(p.home) }, wait)
+}
 
 const logTail = 64 << 10
 
