@@ -23,7 +23,6 @@ type Table struct {
 	keyNames  []string
 
 	create   string // staging tables
-	drop     string
 	copyRows string // rows that are there
 	copyGone string // keys of rows that are gone, or images removed
 	copyAll  string // into the table itself
@@ -41,7 +40,6 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 	stage := fmt.Sprintf("pg_temp.stage_%d", number)
 	gone := fmt.Sprintf("pg_temp.gone_%d", number)
 	t.create = createStage(stage, columns)
-	t.drop = fmt.Sprintf("DROP TABLE IF EXISTS %s, %s", stage, gone)
 	t.copyRows = copyFrom(stage, columns)
 	t.copyAll = copyFrom(target.SQL(), columns)
 	t.insert = insertFrom(target, columns, stage)

@@ -14,9 +14,6 @@ type Range struct {
 	From, To int64
 }
 
-// Blocks is the number of blocks.
-func (r Range) Blocks() int64 { return r.To - r.From }
-
 // blockSize is that of every PostgreSQL that was not built otherwise.
 const blockSize = 8192
 

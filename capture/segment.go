@@ -248,14 +248,6 @@ func (l *Log) ActiveSize() int64 {
 	return 0
 }
 
-// Size is what all segments take on the source's disk, in bytes.
-func (l *Log) Size() (bytes int64) {
-	for _, s := range l.segments {
-		bytes += s.size
-	}
-	return bytes
-}
-
 // Switch makes another segment the active one, so that the one in use can be emptied once it is sealed and applied.
 // The application does not notice: replacing a function takes no lock on the table.
 func (c *Capture) Switch(ctx context.Context, conn *pg.Conn, l *Log) error {

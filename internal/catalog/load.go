@@ -33,11 +33,9 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 	byOID := map[uint32]*Table{}
 	err := each(ctx, conn, tablesSQL, func(rows pgx.Rows) error {
 		var t Table
-		var persistence string
-		if err := rows.Scan(&t.OID, &t.Schema, &t.Relation, &t.Kind, &persistence, &t.Rows, &t.HasRules); err != nil {
+		if err := rows.Scan(&t.OID, &t.Schema, &t.Relation, &t.Kind, &t.Rows, &t.HasRules); err != nil {
 			return err
 		}
-		t.Unlogged = persistence == "u"
 		c.Tables[t.Name], byOID[t.OID] = &t, &t
 		return nil
 	})

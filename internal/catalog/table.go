@@ -61,7 +61,6 @@ type Table struct {
 	Name
 	OID      uint32
 	Kind     Kind
-	Unlogged bool
 	HasRules bool
 	Rows     int64 // the planner's estimate; 0 where it has none
 	Columns  []Column

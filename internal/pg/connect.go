@@ -1,5 +1,5 @@
 // Package pg is how pgibex talks to PostgreSQL: connections with the session settings that make
-// values mean the same on both sides, the COPY pipe, retry, and what an SQLSTATE means to us.
+// values mean the same on both sides, the COPY pipe, and what an SQLSTATE means to us.
 // It knows nothing of streams, tables or positions.
 package pg
 
