@@ -34,8 +34,7 @@ func (v *View) Backlog(l *Log) []Range {
 	return ranges
 }
 
-// Piece reads the keys of a run of blocks that changed since the position, and their rows as they are now, which may be
-// newer than any snapshot taken before: pieces of one table are applied in the order in which they are read. 9.2 can not scan a range
+// Piece reads the keys of a run of blocks that changed since the position, and their rows as they are now. 9.2 can not scan a range
 // of ctids, but a list of them.
 func (c *Capture) Piece(conn *pg.Conn, l *Log, r Range, since change.Snapshot) change.CopyFunc {
 	condition := fmt.Sprintf(`ctid = ANY (ARRAY(SELECT ('(' || b || ',' || i || ')')::pg_catalog.tid

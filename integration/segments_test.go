@@ -374,3 +374,29 @@ func TestTruncateDuringDrain(t *testing.T) {
 	s.marked()
 	s.sameRows()
 }
+
+// TestParallelDrain has one table's backlog applied by two workers at once, whose pieces pass unique values to one another and
+// have keys in common.
+func TestParallelDrain(t *testing.T) {
+	s := newStream(t, backlogSchema)
+	s.config.Apply.BatchSize = 256 * config.KB
+	s.src("INSERT INTO u SELECT g, g, 'u' FROM generate_series(1, 100000) g; INSERT INTO a SELECT g, 'a' FROM generate_series(1, 10) g")
+	s.catchUp()
+	s.src("UPDATE u SET v = 'first'; UPDATE u SET v = 'again' WHERE id % 3 = 0")
+	gate := session{s, s.connect(s.targetDSN)}
+	gate.do("BEGIN; SELECT FROM u WHERE id IN (1, 99000) FOR UPDATE")
+	s.run()
+	s.eventually("two workers wait for rows of one table", 40*time.Second, func() bool {
+		return one[int](s, s.targetDSN, "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'pgibex/it/drain'") == 2
+	})
+	s.src("DELETE FROM u WHERE id % 7 = 0; UPDATE u SET v = 'third' WHERE id % 11 = 0")
+	gate.do("ROLLBACK")
+	s.streaming()
+	s.marked()
+	s.sameRows()
+	s.src(`UPDATE u SET code = -code; UPDATE u SET code = 100001 + code; UPDATE u SET v = 'last' WHERE id % 3 = 0`)
+	s.src("UPDATE u SET code = code + 1000000 WHERE id % 1000 = 0; UPDATE u SET code = 100001 - id WHERE id % 1000 = 500")
+	s.streaming()
+	s.marked()
+	s.sameRows()
+}

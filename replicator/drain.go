@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
@@ -76,8 +78,7 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 			return ctx.Err()
 		}
 		defer func() { <-s.slots }()
-		d := &drain{r: s.r, table: t, writer: apply.NewWriter(s.r.target, "drain", s.r.store)}
-		defer d.writer.Close()
+		d := &drain{r: s.r, table: t, slots: s.slots}
 		err := d.run(ctx)
 		var tableErr *apply.TableError
 		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
@@ -103,46 +104,64 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	return nil
 }
 
-// drain applies a table's backlog piece by piece. Each piece is a short transaction on either side, and records how far it
-// went; when all are done, the table's position is that of the snapshot in which the backlog was measured.
+// drain applies a table's backlog piece by piece, several workers at once. Each piece is a short transaction on either side,
+// and records how far it went; when all are done, the table's position is that of the snapshot in which the backlog was measured.
+//
+// The pieces may come in any order, and may have keys in common: each reads its rows in a snapshot newer than that position. If
+// one of them overwrites a row with an older image, what changed in between is in the deltas after that position.
 type drain struct {
 	r      *Replicator
 	table  *table
+	slots  chan struct{} // workers at once, over all tables; the drain itself holds one
+	to     change.Position
+	single sync.RWMutex // held by a piece that is tried once more: it must not meet others
+}
+
+// drainWorker applies pieces over a session on either side.
+type drainWorker struct {
+	*drain
 	src    *pg.Conn
 	writer *apply.Writer
 	blocks int64 // of a piece
-	to     change.Position
 }
 
 // A piece begins small and grows or shrinks towards the time it shall take.
 const (
-	firstPiece   = 512 // blocks of 8 kB
-	largestPiece = 4096
-	pieceTime    = 4 * time.Second
+	smallestPiece = 16 // blocks of 8 kB
+	firstPiece    = 256
+	largestPiece  = 1024
+	pieceTime     = 4 * time.Second
 )
 
-func (d *drain) run(ctx context.Context) (err error) {
-	d.blocks = firstPiece
-	defer func() { d.src.CloseNow() }()
-	if err := d.connect(ctx); err != nil {
+func (d *drain) newWorker() *drainWorker {
+	return &drainWorker{drain: d, writer: apply.NewWriter(d.r.target, "drain", d.r.store), blocks: firstPiece}
+}
+
+func (d *drainWorker) close() {
+	d.src.CloseNow()
+	d.writer.Close()
+}
+
+func (d *drain) run(ctx context.Context) error {
+	first := d.newWorker()
+	defer first.close()
+	if err := first.connect(ctx); err != nil {
 		return err
 	}
-	to, ranges, err := d.resume(ctx)
+	to, ranges, err := first.resume(ctx)
 	if err != nil {
 		return err
 	}
 	var view *capture.View
 	if to.IsZero() {
-		if view, to, ranges, err = d.begin(ctx); err != nil {
+		if view, to, ranges, err = first.begin(ctx); err != nil {
 			return err
 		}
 	}
-	for _, r := range ranges {
-		if err := d.drainRange(ctx, r); err != nil {
-			return err
-		}
+	if err := d.share(ctx, first, ranges); err != nil {
+		return err
 	}
-	err = d.record(ctx, func(ctx context.Context, conn *pg.Conn) error {
+	err = first.record(ctx, func(ctx context.Context, conn *pg.Conn) error {
 		if _, err := conn.Exec(ctx, d.r.store.SQL("DELETE FROM {{schema}}.drain WHERE number = $1"), d.table.number); err != nil {
 			return err
 		}
@@ -158,7 +177,50 @@ func (d *drain) run(ctx context.Context) (err error) {
 	return nil
 }
 
-func (d *drain) connect(ctx context.Context) (err error) {
+// share has the ranges applied by the first worker, and by as many others as there are slots free for.
+func (d *drain) share(ctx context.Context, first *drainWorker, ranges []capture.Range) error {
+	left := make(chan capture.Range, len(ranges))
+	for _, r := range ranges {
+		left <- r
+	}
+	close(left)
+	done := make(chan struct{}) // nothing left to take
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(done)
+		return first.work(ctx, left)
+	})
+	for range min(cap(d.slots), len(ranges)) - 1 {
+		group.Go(func() error {
+			select {
+			case d.slots <- struct{}{}:
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			defer func() { <-d.slots }()
+			w := d.newWorker()
+			defer w.close()
+			return w.work(ctx, left)
+		})
+	}
+	return group.Wait()
+}
+
+func (d *drainWorker) work(ctx context.Context, left <-chan capture.Range) error {
+	for r := range left {
+		if err := d.connect(ctx); err != nil {
+			return err
+		}
+		if err := d.drainRange(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *drainWorker) connect(ctx context.Context) (err error) {
 	if d.src == nil || d.src.IsClosed() {
 		d.src, err = d.r.source.Connect(ctx, "drain")
 	}
@@ -166,9 +228,9 @@ func (d *drain) connect(ctx context.Context) (err error) {
 }
 
 // resume reads what is left of a drain that an earlier attempt began; a zero position if there is none.
-func (d *drain) resume(ctx context.Context) (to change.Position, ranges []capture.Range, err error) {
+func (d *drainWorker) resume(ctx context.Context) (to change.Position, ranges []capture.Range, err error) {
 	err = d.record(ctx, func(ctx context.Context, conn *pg.Conn) error {
-		rows, err := conn.Query(ctx, d.r.store.SQL("SELECT segment, next_block, end_block, position, position_clock FROM {{schema}}.drain WHERE number = $1 ORDER BY segment"), d.table.number)
+		rows, err := conn.Query(ctx, d.r.store.SQL("SELECT segment, next_block, end_block, position, position_clock FROM {{schema}}.drain WHERE number = $1 ORDER BY segment, next_block"), d.table.number)
 		if err != nil {
 			return err
 		}
@@ -188,7 +250,7 @@ func (d *drain) resume(ctx context.Context) (to change.Position, ranges []captur
 
 // begin measures the backlog and records it. When the table was truncated meanwhile, the target's is emptied in the same
 // transaction: whatever the pieces bring was written afterwards.
-func (d *drain) begin(ctx context.Context) (*capture.View, change.Position, []capture.Range, error) {
+func (d *drainWorker) begin(ctx context.Context) (*capture.View, change.Position, []capture.Range, error) {
 	t := d.table
 	logs := map[int]*capture.Log{t.number: t.log}
 	if err := d.r.capture.LookForWriters(ctx, d.src, logs); err != nil {
@@ -198,7 +260,7 @@ func (d *drain) begin(ctx context.Context) (*capture.View, change.Position, []ca
 	if err != nil {
 		return nil, change.Position{}, nil, err
 	}
-	ranges := view.Backlog(t.log)
+	ranges := divideRanges(view.Backlog(t.log), cap(d.slots))
 	truncated := view.Truncated(t.log, t.position.Snapshot)
 	view.Close(ctx)
 	note := func(ctx context.Context, conn *pg.Conn) error {
@@ -220,21 +282,35 @@ func (d *drain) begin(ctx context.Context) (*capture.View, change.Position, []ca
 }
 
 // record writes to the target's state in a transaction of its own.
-func (d *drain) record(ctx context.Context, note func(context.Context, *pg.Conn) error) error {
+func (d *drainWorker) record(ctx context.Context, note func(context.Context, *pg.Conn) error) error {
 	_, err := d.writer.Piece(ctx, d.table.apply, nil, note)
 	return err
 }
 
-func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
+// divideRanges cuts each range into about n of a piece or more, so that as many workers have something to do.
+func divideRanges(ranges []capture.Range, n int) (divided []capture.Range) {
+	for _, r := range ranges {
+		size := max((r.To-r.From+int64(n)-1)/int64(n), firstPiece)
+		for from := r.From; from < r.To; from += size {
+			divided = append(divided, capture.Range{Segment: r.Segment, From: from, To: min(from+size, r.To)})
+		}
+	}
+	return divided
+}
+
+func (d *drainWorker) drainRange(ctx context.Context, whole capture.Range) error {
+	alone := false
 	for next := whole.From; next < whole.To; {
 		piece := capture.Range{Segment: whole.Segment, From: next, To: min(next+d.blocks, whole.To)}
 		start := time.Now()
-		err := d.piece(ctx, piece)
+		err := d.tryPiece(ctx, piece, whole.To, alone)
 		var tableErr *apply.TableError
 		switch {
 		case err == nil:
-			next = piece.To
-		case errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
+			next, alone = piece.To, false
+		case pg.State(err) == pg.DeadlockDetected && ctx.Err() == nil,
+			errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
+			alone = true
 			if err := d.connect(ctx); err != nil {
 				return err
 			}
@@ -243,7 +319,7 @@ func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
 		}
 		switch took := time.Since(start); {
 		case took > pieceTime:
-			d.blocks = max(d.blocks/2, 16)
+			d.blocks = max(d.blocks/2, smallestPiece)
 		case took < pieceTime/4:
 			d.blocks = min(d.blocks*2, largestPiece)
 		}
@@ -251,7 +327,20 @@ func (d *drain) drainRange(ctx context.Context, whole capture.Range) error {
 	return nil
 }
 
-func (d *drain) piece(ctx context.Context, piece capture.Range) error {
+// tryPiece applies a piece beside those of the other workers, or alone: a unique value that a row of one gives to a row of
+// another may be in the way of both.
+func (d *drainWorker) tryPiece(ctx context.Context, piece capture.Range, end int64, alone bool) error {
+	if alone {
+		d.single.Lock()
+		defer d.single.Unlock()
+	} else {
+		d.single.RLock()
+		defer d.single.RUnlock()
+	}
+	return d.piece(ctx, piece, end)
+}
+
+func (d *drainWorker) piece(ctx context.Context, piece capture.Range, end int64) error {
 	start := time.Now()
 	read := d.r.capture.Piece(d.src, d.table.log, piece, d.table.position.Snapshot)
 	rows := func(ctx context.Context, w io.Writer) error {
@@ -264,7 +353,7 @@ func (d *drain) piece(ctx context.Context, piece capture.Range) error {
 		return err
 	}
 	stats, err := d.writer.Piece(ctx, d.table.apply, rows, func(ctx context.Context, conn *pg.Conn) error {
-		_, err := conn.Exec(ctx, d.r.store.SQL("UPDATE {{schema}}.drain SET next_block = $3 WHERE number = $1 AND segment = $2"), d.table.number, piece.Segment, piece.To)
+		_, err := conn.Exec(ctx, d.r.store.SQL("UPDATE {{schema}}.drain SET next_block = $4 WHERE number = $1 AND segment = $2 AND end_block = $3"), d.table.number, piece.Segment, end, piece.To)
 		return err
 	})
 	if err != nil {

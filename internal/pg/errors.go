@@ -19,6 +19,7 @@ const (
 	ExclusionViolation    = "23P01"
 	LockNotAvailable      = "55P03"
 	QueryCanceled         = "57014"
+	DeadlockDetected      = "40P01"
 	UndefinedTable        = "42P01"
 	UndefinedColumn       = "42703"
 	InsufficientPrivilege = "42501"

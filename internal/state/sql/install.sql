@@ -51,8 +51,8 @@ CREATE TABLE {{schema}}.definition (
     PRIMARY KEY (table_sql, kind, name)
 );
 
--- How far a long backlog of one table has been applied: blocks of a segment, up to the end it had when the
--- snapshot was taken that becomes the table's position when all of them are done.
+-- How far a long backlog of one table has been applied: ranges of blocks of its segments, each taken by one worker, up to the
+-- end they had when the snapshot was taken that becomes the table's position when all of them are done.
 CREATE TABLE {{schema}}.drain (
     number         integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
     segment        integer NOT NULL,
@@ -60,5 +60,5 @@ CREATE TABLE {{schema}}.drain (
     end_block      bigint NOT NULL,
     position       text NOT NULL,
     position_clock timestamptz NOT NULL,
-    PRIMARY KEY (number, segment)
+    PRIMARY KEY (number, segment, end_block)
 );
