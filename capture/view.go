@@ -188,10 +188,7 @@ func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 	}
 }
 
-// ErrReplaced means that the table's name belongs to another table now, or to none.
-var ErrReplaced = errors.New("the table was dropped, renamed or replaced on the source")
-
-// AwaitTable waits until nobody holds a lock that keeps the table from being read. ErrReplaced if it is no more.
+// AwaitTable waits until nobody holds a lock that keeps the table from being read. change.ErrReplaced if it is no more.
 func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error { return l.lock(ctx, conn, "") })
 }
@@ -200,7 +197,7 @@ func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 func (l *Log) lock(ctx context.Context, conn *pg.Conn, before string) error {
 	if err := conn.Run(ctx, before+"LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE"); err != nil {
 		if pg.State(err) == pg.UndefinedTable {
-			return ErrReplaced
+			return change.ErrReplaced
 		}
 		return err
 	}
@@ -209,7 +206,7 @@ func (l *Log) lock(ctx context.Context, conn *pg.Conn, before string) error {
 		return err
 	}
 	if !same {
-		return ErrReplaced
+		return change.ErrReplaced
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (s *stream) await(ctx context.Context, t *table, why error) error {
 		}
 		defer src.CloseNow()
 		err = s.r.capture.AwaitTable(ctx, src, t.log)
-		if err != nil && (!pg.Rejected(err) && !errors.Is(err, capture.ErrReplaced) || ctx.Err() != nil) {
+		if err != nil && (!pg.Rejected(err) && !errors.Is(err, change.ErrReplaced) || ctx.Err() != nil) {
 			return err
 		}
 		s.drained <- drained{t, t.position, err}
@@ -358,7 +358,7 @@ func (d *drainWorker) piece(ctx context.Context, piece capture.Range, end int64)
 	})
 	if err != nil {
 		d.src.Rollback(ctx)
-		if errors.Is(err, capture.ErrReplaced) {
+		if errors.Is(err, change.ErrReplaced) {
 			return &apply.TableError{Table: d.table.number, Err: err}
 		}
 		return err

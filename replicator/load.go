@@ -348,7 +348,7 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 		w.q.push(j)
 		return nil
 	}
-	if err == nil || !pg.Rejected(err) && !errors.Is(err, snapshot.ErrReplaced) || ctx.Err() != nil {
+	if err == nil || !pg.Rejected(err) && !errors.Is(err, change.ErrReplaced) || ctx.Err() != nil {
 		return err
 	}
 	if j.chunk != nil && !j.careful {

@@ -102,6 +102,13 @@ func (r *Replicator) checkServers(ctx context.Context, s *sides) (problems []str
 	if s.dst.Version < oldestTarget {
 		problems = append(problems, fmt.Sprintf("target: PostgreSQL %s is older than 9.5, the oldest that works", versionText(s.dst.Version)))
 	}
+	var blockSize int
+	if err := s.src.QueryRow(ctx, "SELECT pg_catalog.current_setting('block_size')::int").Scan(&blockSize); err != nil {
+		return nil, err
+	}
+	if blockSize != pg.BlockSize {
+		problems = append(problems, fmt.Sprintf("source: it was built with blocks of %d bytes; pgibex reads runs of blocks of %d", blockSize, pg.BlockSize))
+	}
 	var identity [2]string
 	for i, conn := range []*pg.Conn{s.src, s.dst} {
 		var recovering, mayCreate bool

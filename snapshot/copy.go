@@ -132,9 +132,6 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 // rows elsewhere. The copy of the table is to begin anew.
 var ErrRewritten = errors.New("the table was rewritten on the source since its copy was planned")
 
-// ErrReplaced means that the table's name belongs to another table now, or to none.
-var ErrReplaced = errors.New("the table was dropped, renamed or replaced on the source")
-
 // open begins the source's transaction. The table is locked before the snapshot is taken: one that is rewritten in between
 // looks empty in an older snapshot. Once it is locked, its name and its heap stay what they are.
 func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context.Context, *pg.Conn) (change.Position, error)) (at change.Position, err error) {
@@ -151,7 +148,7 @@ func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context
 	case err != nil:
 		return at, err
 	case !same:
-		return at, ErrReplaced
+		return at, change.ErrReplaced
 	case c.Filenode != nil && *c.Filenode != filenode:
 		return at, ErrRewritten
 	}

@@ -78,12 +78,10 @@ func (l *Loader) Measure(ctx context.Context, src *pg.Conn, t Table) (Sizes, err
 	return s, err
 }
 
-const blockSize = 8192
-
 // Plan divides a table into chunks. A table without a key is one chunk, because its deltas are told apart from its
 // rows by one snapshot; so is a small one.
 func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) ([]Chunk, error) {
-	if t.Source.Key == nil || sizes.Total <= l.ChunkSize || sizes.Heap <= blockSize {
+	if t.Source.Key == nil || sizes.Total <= l.ChunkSize || sizes.Heap <= pg.BlockSize {
 		return []Chunk{{Chunk: 1, Kind: wholeTable}}, nil
 	}
 	wanted := (sizes.Total + l.ChunkSize - 1) / l.ChunkSize
@@ -107,7 +105,7 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 }
 
 func (s Sizes) blocks(wanted int64) []Chunk {
-	chunks := divide(blockRange, 0, s.Heap/blockSize, wanted)
+	chunks := divide(blockRange, 0, s.Heap/pg.BlockSize, wanted)
 	for i := range chunks {
 		chunks[i].Filenode = &s.Filenode
 	}
@@ -158,9 +156,6 @@ func divide(kind string, low, high, wanted int64) []Chunk {
 	return chunks
 }
 
-// linesPerBlock: pruned line pointers stay and are used again, so a block has up to 291 of them whatever the size of its rows.
-const linesPerBlock = 291
-
 // query selects the chunk's rows.
 func (t Table) query(c Chunk, version int) string {
 	names := t.columns()
@@ -186,17 +181,7 @@ func (t Table) query(c Chunk, version int) string {
 			query += " WHERE " + strings.Join(bounds, " AND ")
 		}
 	case blockRange:
-		query += " WHERE " + blocks(*c.Low, *c.High, version)
+		query += " WHERE " + pg.InBlocks(version, "ctid", *c.Low, *c.High)
 	}
 	return query
-}
-
-// blocks is the condition for a run of blocks. Before 14 a comparison of ctid would read the whole table; a list of ctids does
-// not.
-func blocks(low, high int64, version int) string {
-	if version >= 140000 {
-		return fmt.Sprintf("ctid >= '(%d,0)' AND ctid < '(%d,0)'", low, high)
-	}
-	return fmt.Sprintf(`ctid = ANY (ARRAY(SELECT ('(' || b || ',' || i || ')')::pg_catalog.tid
-		FROM pg_catalog.generate_series(%d::bigint, %d::bigint) b, pg_catalog.generate_series(1, %d) i))`, low, high-1, linesPerBlock)
 }

@@ -60,7 +60,7 @@ func byKey[T any](ctx context.Context, conn *pg.Conn, s *side, candidates []cand
 			}
 			args = append(args, fields)
 		}
-		err := each(ctx, conn, query, args, func(rows pgx.Rows) error {
+		err := conn.Each(ctx, query, args, func(rows pgx.Rows) error {
 			var n int
 			var v T
 			if err := rows.Scan(&n, &v); err != nil {
@@ -94,7 +94,7 @@ func countImages(ctx context.Context, conn *pg.Conn, s *side, candidates []candi
 		wanted[i], index[c.key[0]] = c.key[0], i
 	}
 	query := fmt.Sprintf("SELECT h, count(*)::text FROM (SELECT %s AS h FROM %s OFFSET 0) i WHERE h = ANY ($1) GROUP BY h", s.hash(), s.rows())
-	return each(ctx, conn, query, []any{wanted}, func(rows pgx.Rows) error {
+	return conn.Each(ctx, query, []any{wanted}, func(rows pgx.Rows) error {
 		var hash, count string
 		if err := rows.Scan(&hash, &count); err != nil {
 			return err
@@ -102,18 +102,4 @@ func countImages(ctx context.Context, conn *pg.Conn, s *side, candidates []candi
 		states[index[hash]] = count
 		return nil
 	})
-}
-
-func each(ctx context.Context, conn *pg.Conn, query string, args []any, row func(pgx.Rows) error) error {
-	rows, err := conn.Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

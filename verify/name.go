@@ -92,7 +92,7 @@ func readImages(ctx context.Context, conn *pg.Conn, s *side, candidates []candid
 	}
 	query := fmt.Sprintf("SELECT h, min(image) FROM (SELECT %s AS h, left(ROW(%s)::text, %d) AS image FROM %s OFFSET 0) i WHERE h = ANY ($1) GROUP BY h",
 		s.hash(), strings.Join(shown, ", "), imageLength, s.rows())
-	return each(ctx, conn, query, []any{wanted}, func(rows pgx.Rows) error {
+	return conn.Each(ctx, query, []any{wanted}, func(rows pgx.Rows) error {
 		var hash, image string
 		if err := rows.Scan(&hash, &image); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -53,8 +54,8 @@ func TestStatements(t *testing.T) {
 		{"lookup by number", lookupSQL(number, number.hash())},
 		{"lookup by two columns", lookupSQL(text, text.hash())},
 		{"staged", stagedSQL(text)},
-		{"blocks before 14", within(90221, 0, 128, 8192)},
-		{"blocks", within(140000, 128, 256, 8192)},
+		{"blocks before 14", pg.InBlocks(90221, "t.ctid", 0, 128)},
+		{"blocks", pg.InBlocks(140000, "t.ctid", 128, 256)},
 	} {
 		b.WriteString("-- " + s.name + "\n" + s.sql + "\n\n")
 	}

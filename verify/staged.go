@@ -81,7 +81,7 @@ func (j *job) stage(ctx context.Context, fields string, fill func(context.Contex
 	}
 	for done := false; !done; {
 		var keys [][]string
-		err := each(ctx, j.target, fmt.Sprintf("FETCH %d FROM differing", settleAt), nil, func(rows pgx.Rows) error {
+		err := j.target.Each(ctx, fmt.Sprintf("FETCH %d FROM differing", settleAt), nil, func(rows pgx.Rows) error {
 			key := make([]string, len(rows.RawValues()))
 			for i, value := range rows.RawValues() {
 				key[i] = string(value)
@@ -123,9 +123,9 @@ const (
 // readBlocks sends the rows in short statements, a run of blocks each; all at once where they are few. What is written behind the last one meanwhile becomes
 // a candidate like any other change.
 func (j *job) readBlocks(ctx context.Context, query string) error {
-	var blocks, bytes, blockSize int64
-	err := j.source.QueryRow(ctx, "SELECT coalesce(pg_relation_size($1::oid) / s, 0), coalesce(pg_table_size($1::oid), 0), s FROM (SELECT current_setting('block_size')::bigint AS s) b",
-		j.table.source.OID).Scan(&blocks, &bytes, &blockSize)
+	var blocks, bytes int64
+	err := j.source.QueryRow(ctx, "SELECT coalesce(pg_relation_size($1::oid) / $2::bigint, 0), coalesce(pg_table_size($1::oid), 0)",
+		j.table.source.OID, pg.BlockSize).Scan(&blocks, &bytes)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (j *job) readBlocks(ctx context.Context, query string) error {
 	for from := int64(0); from < blocks; {
 		to := min(from+run, blocks)
 		began := time.Now()
-		rows, err := j.send(ctx, query+" WHERE "+within(j.source.Version, from, to, blockSize))
+		rows, err := j.send(ctx, query+" WHERE "+pg.InBlocks(j.source.Version, "t.ctid", from, to))
 		if err != nil {
 			return err
 		}
@@ -146,15 +146,4 @@ func (j *job) readBlocks(ctx context.Context, query string) error {
 		from, run = to, min(adapt(run, time.Since(began)), maxBlocks)
 	}
 	return nil
-}
-
-// within is the condition for rows of a run of blocks, to excluded. Before 14 a range of ctids means reading the whole table, but
-// a list of all that there may be does not.
-func within(version int, from, to, blockSize int64) string {
-	if version >= 140000 {
-		return fmt.Sprintf("t.ctid >= '(%d,0)' AND t.ctid < '(%d,0)'", from, to)
-	}
-	const header, row = 24, 28 // of a block; of the smallest row and its line pointer
-	return fmt.Sprintf(`t.ctid = ANY (ARRAY(SELECT ('(' || b || ',' || i || ')')::tid
-		FROM generate_series(%d::bigint, %d::bigint) b, generate_series(1, %d) i))`, from, to-1, (blockSize-header)/row)
 }

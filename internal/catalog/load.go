@@ -31,7 +31,7 @@ type Catalog struct {
 func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 	c := &Catalog{Tables: map[Name]*Table{}}
 	byOID := map[uint32]*Table{}
-	err := each(ctx, conn, tablesSQL, func(rows pgx.Rows) error {
+	err := conn.Each(ctx, tablesSQL, nil, func(rows pgx.Rows) error {
 		var t Table
 		if err := rows.Scan(&t.OID, &t.Schema, &t.Relation, &t.Kind, &t.Rows, &t.HasRules); err != nil {
 			return err
@@ -57,7 +57,7 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 // Sequences reads which sequences a database has.
 func Sequences(ctx context.Context, conn *pg.Conn) ([]Sequence, error) {
 	var sequences []Sequence
-	err := each(ctx, conn, sequencesSQL, func(rows pgx.Rows) error {
+	err := conn.Each(ctx, sequencesSQL, nil, func(rows pgx.Rows) error {
 		var s Sequence
 		err := rows.Scan(&s.Schema, &s.Relation, &s.Owner.Schema, &s.Owner.Relation)
 		sequences = append(sequences, s)
@@ -77,7 +77,7 @@ func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 	if conn.Version >= 120000 {
 		query = strings.Replace(query, "/*generated*/''", "a.attgenerated::text", 1)
 	}
-	return each(ctx, conn, query, func(rows pgx.Rows) error {
+	return conn.Each(ctx, query, nil, func(rows pgx.Rows) error {
 		var oid uint32
 		var c Column
 		var kind, generated string
@@ -98,7 +98,7 @@ func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 	if conn.Version >= 110000 { // columns that are only INCLUDEd are no key
 		query = strings.ReplaceAll(query, "/*nkeys*/i.indnatts", "i.indnkeyatts")
 	}
-	return each(ctx, conn, query, func(rows pgx.Rows) error {
+	return conn.Each(ctx, query, nil, func(rows pgx.Rows) error {
 		var oid uint32
 		var u Unique
 		var immediate bool
@@ -112,18 +112,4 @@ func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 		}
 		return nil
 	})
-}
-
-func each(ctx context.Context, conn *pg.Conn, query string, row func(pgx.Rows) error) error {
-	rows, err := conn.Query(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

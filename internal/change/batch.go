@@ -2,8 +2,12 @@ package change
 
 import (
 	"context"
+	"errors"
 	"io"
 )
+
+// ErrReplaced means that a table's name belongs to another table of the source now, or to none.
+var ErrReplaced = errors.New("the table was dropped, renamed or replaced on the source")
 
 // CopyFunc writes rows in the text format of COPY. Every Write to w is exactly one row, its
 // newline included, because the server sends one CopyData message a row.
