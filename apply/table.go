@@ -28,6 +28,7 @@ type Table struct {
 	copyAll  string // into the table itself
 	remove   string // the rows whose keys are gone
 	upsert   string
+	differs  string // the condition to be added to upsert where rows that are the same to the byte shall be left alone
 	remove2  string // the rows that are staged, before they are inserted anew
 	insert   string
 	net      []string // of images: remove, insert
@@ -57,10 +58,20 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 	t.remove = removeMatching(target, unique, key, gone)
 	t.remove2 = removeMatching(target, unique, key, stage)
 	t.upsert = t.insert + onConflict(columns, key)
+	t.differs = fmt.Sprintf(" WHERE ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", list(columns, "there."), list(columns, "EXCLUDED."))
 	if !upsertable(columns, key) || target.HasRules {
 		t.upsert = "" // replaced row by row then
 	}
 	return t
+}
+
+// Sparing is the table, to be written to only where a row differs: what is merged is mostly there already.
+func (t *Table) Sparing() *Table {
+	sparing := *t
+	if strings.Contains(t.upsert, " DO UPDATE SET ") {
+		sparing.upsert += t.differs
+	}
+	return &sparing
 }
 
 // columnsOf are the target's columns that the source fills, in the order in which the source sends them.
@@ -117,7 +128,7 @@ func names(columns []catalog.Column) []string {
 }
 
 func insertFrom(target *catalog.Table, columns []catalog.Column, stage string) string {
-	return fmt.Sprintf("INSERT INTO %s%s%s SELECT %s FROM %s", target.SQL(), parenthesized(columns), overriding(columns), list(columns, ""), stage)
+	return fmt.Sprintf("INSERT INTO %s AS there%s%s SELECT %s FROM %s", target.SQL(), parenthesized(columns), overriding(columns), list(columns, ""), stage)
 }
 
 func overriding(columns []catalog.Column) string {

@@ -41,6 +41,7 @@ type Table struct {
 	Key       []string // empty: whole images are recorded
 	Signature []string // its columns when the triggers were made
 	Purged    change.Snapshot
+	Stopped   string // why its changes are not recorded any more; "" while they are
 }
 
 // Captured is the source's table as its triggers know it: with the key that they record, whatever unique indexes
@@ -73,7 +74,7 @@ func (c *Capture) ID(ctx context.Context, conn *pg.Conn) (id string, err error) 
 	var version int
 	err = conn.QueryRow(ctx, c.script.sql("SELECT version, id FROM {{schema}}.stream")).Scan(&version, &id)
 	if err == nil && version != state.Version {
-		return "", fmt.Errorf("the capture on the source has layout version %d and this pgibex works with %d; use the version of pgibex that installed it", version, state.Version)
+		return "", &state.VersionError{Side: conn.Side, Version: version}
 	}
 	return id, err
 }
@@ -107,6 +108,15 @@ func (c *Capture) Take(ctx context.Context, conn *pg.Conn) error {
 	return nil
 }
 
+// Taken says how often the stream has been taken on the source.
+func (c *Capture) Taken(ctx context.Context, conn *pg.Conn) (times int64, err error) {
+	err = conn.QueryRow(ctx, c.script.sql("SELECT generation FROM {{schema}}.stream")).Scan(&times)
+	return times, err
+}
+
+// Generation is what Take returned: the source counts who took the stream.
+func (c *Capture) Generation() int64 { return c.generation }
+
 // held runs a transaction that only the process which holds the stream may commit.
 func (c *Capture) held(ctx context.Context, conn *pg.Conn, work func(context.Context) error) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
@@ -129,7 +139,7 @@ func (c *Capture) Tables(ctx context.Context, conn *pg.Conn) ([]Table, error) {
 		}
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, c.script.sql("SELECT number, schema_name, table_name, relid, key_columns, columns, purged FROM {{schema}}.captured ORDER BY number"))
+	rows, err := conn.Query(ctx, c.script.sql("SELECT number, schema_name, table_name, relid, key_columns, columns, purged, coalesce(stopped, '') FROM {{schema}}.captured ORDER BY number"))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +148,7 @@ func (c *Capture) Tables(ctx context.Context, conn *pg.Conn) ([]Table, error) {
 	for rows.Next() {
 		var t Table
 		var purged string
-		if err := rows.Scan(&t.Number, &t.Name.Schema, &t.Name.Relation, &t.OID, &t.Key, &t.Signature, &purged); err != nil {
+		if err := rows.Scan(&t.Number, &t.Name.Schema, &t.Name.Relation, &t.OID, &t.Key, &t.Signature, &purged, &t.Stopped); err != nil {
 			return nil, err
 		}
 		if t.Purged, err = change.ParseSnapshot(purged); err != nil {

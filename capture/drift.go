@@ -64,6 +64,9 @@ func (c *Capture) drifted(was Table, is *catalog.Table, triggers map[string]bool
 	if is == nil {
 		return "the table was dropped on the source"
 	}
+	if was.Stopped != "" {
+		return was.Stopped
+	}
 	if is.Name != was.Name {
 		return fmt.Sprintf("the table was renamed to %s on the source", is.Name)
 	}

@@ -198,3 +198,11 @@ func (s *stream) holds(dsn, condition string) func() bool {
 		return ask(ctx, dsn, condition)
 	}
 }
+
+// replace writes a file anew, as an editor does.
+func replace(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}

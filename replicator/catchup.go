@@ -117,8 +117,12 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 		if carried, err = r.carried(ctx, dst); err != nil || !carried {
 			return carried, err
 		}
-		if passed, err := r.passed(ctx, dst, mark); err != nil || passed {
-			return true, errors.Join(err, r.setSequences(ctx, dst))
+		passed, err := r.passed(ctx, dst, mark)
+		switch {
+		case err != nil:
+			return true, err
+		case passed:
+			return true, r.setSequences(ctx, dst)
 		}
 		select {
 		case <-ctx.Done():
@@ -148,6 +152,9 @@ func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
 
 func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position) (bool, error) {
 	stream, err := r.store.Stream(ctx, dst)
+	if errors.Is(err, state.ErrMissing) { // the daemon is still installing
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/state"
 )
 
 // Install makes the capture of all tables that the configuration includes, or of those that lack it, and returns how many it
@@ -50,6 +51,64 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	return err
 }
 
+// take makes this process the only one that may write, on either side, and reads the stream's position once more: a commit
+// of whoever carried the stream before may have been in flight when it was read first.
+func (r *Replicator) take(ctx context.Context, s *sides) error {
+	if err := r.store.Take(ctx, s.dst); err != nil {
+		return err
+	}
+	if err := r.capture.Take(ctx, s.src); err != nil {
+		return err
+	}
+	if err := r.store.SetSourceGeneration(ctx, s.dst, r.capture.Generation()); err != nil {
+		return err
+	}
+	stream, err := r.store.Stream(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	s.position = stream.Position
+	problems, err := r.checkPurged(ctx, s, stream)
+	return refuse(problems, err)
+}
+
+// install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table
+// that is captured.
+func (r *Replicator) install(ctx context.Context, s *sides) error {
+	id, err := r.installCapture(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !s.begun {
+		if err := r.store.Install(ctx, s.dst, id); err != nil {
+			return err
+		}
+		s.begun = true
+	}
+	if err := r.take(ctx, s); err != nil {
+		return err
+	}
+	relations, err := r.store.Relations(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	for _, t := range s.captured {
+		// One by that name, but another number, was captured anew and is to be copied once more: whoever did so says it in a moment.
+		if slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Number == t.Number || known.Name == t.Name }) {
+			continue
+		}
+		// Captured once, but not configured any more, or left out because it does not fit: it is not ours to copy.
+		i := slices.IndexFunc(s.selected, func(selected *catalog.Table) bool { return selected.Name == t.Name })
+		if i < 0 {
+			continue
+		}
+		if err := r.store.Add(ctx, s.dst, t.Number, t.Name, s.selected[i].Rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // missing are the selected tables whose changes are not captured.
 func (s *sides) missing() []*catalog.Table {
 	return slices.DeleteFunc(slices.Clone(s.selected), func(t *catalog.Table) bool {
@@ -80,77 +139,4 @@ func (r *Replicator) locker() capture.Locker {
 	return capture.Locker{Wait: r.config.Capture.LockWait, Blocked: func(table catalog.Name, by []string) {
 		r.log.Warn("waiting for a lock on a table of the source; will try again", "table", table.String(), "held_by", strings.Join(by, "; "))
 	}}
-}
-
-// Uninstall removes everything of the stream from both sides.
-func (r *Replicator) Uninstall(ctx context.Context) error {
-	lead, err := r.lead(ctx, false)
-	if errors.Is(err, errCarried) {
-		return fmt.Errorf("a daemon carries stream %s; stop it first, then uninstall", r.config.Stream)
-	}
-	if err != nil {
-		return err
-	}
-	defer lead.release()
-	src, err := r.source.Connect(ctx, "source")
-	if err != nil {
-		return err
-	}
-	defer src.CloseNow()
-	tables, err := r.capture.Tables(ctx, src)
-	if err != nil {
-		return err
-	}
-	for _, t := range tables {
-		if err := r.capture.Uninstall(ctx, src, t, r.locker()); err != nil {
-			return err
-		}
-		r.log.Info("capture removed", "table", t.Name.String())
-	}
-	if err := r.capture.UninstallStream(ctx, src); err != nil {
-		return err
-	}
-	return r.uninstallTarget(ctx, lead)
-}
-
-// uninstallTarget builds what is still missing of the target's indexes before their definitions go.
-func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) error {
-	there, err := r.store.Installed(ctx, lead.conn)
-	if err != nil || !there {
-		return err
-	}
-	if err := r.store.Take(ctx, lead.conn); err != nil {
-		return err
-	}
-	relations, err := r.store.Relations(ctx, lead.conn)
-	if err != nil {
-		return err
-	}
-	for _, relation := range relations {
-		definitions, err := r.loader.Definitions(ctx, lead.conn, relation.Number)
-		if err != nil {
-			return err
-		}
-		for _, d := range definitions {
-			if err := r.loader.Build(ctx, lead.conn, d); err != nil {
-				return fmt.Errorf("%w; its definition is kept in the stream's state on the target: mend the rows and run pgibex uninstall again", err)
-			}
-		}
-	}
-	if err := r.loader.ForgetFailures(ctx, lead.conn); err != nil {
-		return err
-	}
-	foreignKeys, err := r.loader.Definitions(ctx, lead.conn, 0)
-	if err != nil {
-		return err
-	}
-	for _, d := range foreignKeys {
-		if err := r.loader.AddForeignKey(ctx, lead.conn, d); err != nil {
-			return err
-		}
-		if err := r.loader.ValidateForeignKey(ctx, lead.conn, d); err != nil {
-			r.log.Warn("a foreign key of the target stays NOT VALID", "error", err)
-		}
-	}
-	return r.store.Uninstall(ctx, lead.conn)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
 )
 
 // lockClass is the first half of the advisory lock of every stream: "pgib".
@@ -80,7 +81,11 @@ func (r *Replicator) lead(ctx context.Context, wait bool) (*leadership, error) {
 // errLockLost means that the session which holds the stream has ended.
 var errLockLost = errors.New("the session that holds the stream's lock was lost")
 
-// keep watches the session that holds the lock. Writing without it is refused by the generation in any case.
+// keepTimeout bounds how long the target may take to answer that the stream is still ours.
+const keepTimeout = 5 * time.Second
+
+// keep watches the session that holds the lock, and whether somebody else has taken the stream: a command that changes what it
+// carries does so for a moment. Writing is refused then in any case.
 func (l *leadership) keep(ctx context.Context) error {
 	ticker := time.NewTicker(standbyPoll)
 	defer ticker.Stop()
@@ -89,11 +94,21 @@ func (l *leadership) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
-			if err := l.conn.Ping(ctx); err != nil {
+			held, err := l.held(ctx)
+			if err != nil {
 				return errors.Join(errLockLost, err)
+			}
+			if !held {
+				return state.ErrFenced
 			}
 		}
 	}
+}
+
+func (l *leadership) held(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	return l.r.store.Held(ctx, l.conn)
 }
 
 func (l *leadership) release() {

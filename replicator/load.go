@@ -23,12 +23,14 @@ type loading struct {
 	gone    bool // quarantined
 }
 
-// job is a piece of work of the load: a chunk to copy, an index to build, or, with neither, a table to finish.
+// job is a piece of work of the load: a chunk to copy, an index to build, a table to repair, or, with none of these, a table to
+// finish.
 type job struct {
 	t       *loading
 	chunk   *snapshot.Chunk
 	careful bool // a row of the chunk was rejected: find out which
 	index   *snapshot.Definition
+	repair  bool // all chunks of a table in use
 }
 
 // uncopied are the tables that belong to the loader at first.
@@ -104,6 +106,12 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 // planTable queues what is left to copy of a table.
 func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
 	if t.state == state.Captured {
+		if t.method == state.Replace && t.load.Source.Key != nil { // it may be half a copy, its indexes dropped
+			if err := r.loader.Discard(ctx, dst, t.load); err != nil {
+				return err
+			}
+			t.setMethod(state.Load)
+		}
 		if err := r.beginCopy(ctx, src, dst, t); err != nil {
 			return err
 		}
@@ -122,8 +130,12 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 		}
 	}
 	l := &loading{table: t, several: several, left: len(chunks)}
-	r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks))
+	r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks), "method", t.method)
 	p.add(Progress{Chunks: len(chunks)})
+	if t.method == state.Repair {
+		q.push(job{t: l, repair: true})
+		return nil
+	}
 	if len(chunks) == 0 {
 		q.push(job{t: l})
 	}
@@ -136,8 +148,15 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 // copyAnew begins the copy of a table again whose heap is another than was planned.
 func (r *Replicator) copyAnew(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
 	r.log.Warn("a table was rewritten on the source during its copy, which begins anew", "table", t.name.String())
-	if err := r.loader.Discard(ctx, dst, t.load); err != nil {
-		return err
+	if t.method == state.Repair {
+		if err := r.store.CopyAnew(ctx, dst, t.number, t.number, t.method); err != nil {
+			return err
+		}
+	} else {
+		if err := r.loader.Discard(ctx, dst, t.load); err != nil {
+			return err
+		}
+		t.setMethod(state.Load)
 	}
 	t.state = state.Captured
 	return r.planTable(ctx, src, dst, t, q, p)
@@ -225,6 +244,11 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 		err = w.copyChunk(ctx, j)
 	case j.index != nil:
 		err = w.r.loader.Build(ctx, w.dst, *j.index)
+	case j.repair:
+		if err = w.repair(ctx, j.t); err == nil {
+			err = w.handOver(ctx, j.t)
+		}
+		return w.rejected(ctx, j, err)
 	default:
 		return w.rejected(ctx, j, w.finish(ctx, j.t))
 	}
@@ -334,6 +358,7 @@ func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
 		}
 	}
 	t.state = state.Copied
+	t.setMethod(state.Load)
 	w.r.log.Info("table copied", "table", t.name.String())
 	w.progress.add(Progress{TablesDone: 1})
 	w.copied <- t.table

@@ -52,29 +52,24 @@ func (r *Replicator) look(ctx context.Context) (*sides, error) {
 		s.close()
 		return nil, err
 	}
-	for _, warning := range s.warnings {
-		r.log.Warn(warning)
-	}
+	r.warn(s)
 	return s, nil
 }
 
-func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
-	if s.src, err = r.source.Connect(ctx, "source"); err != nil {
-		return err
+func (r *Replicator) warn(s *sides) {
+	for _, warning := range s.warnings {
+		r.log.Warn(warning)
 	}
-	if s.dst, err = r.target.Connect(ctx, "target"); err != nil {
+}
+
+func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
+	if err := r.connect(ctx, s); err != nil {
 		return err
 	}
 	if problems, err := r.checkServers(ctx, s); err != nil || len(problems) > 0 {
 		return refuse(problems, err)
 	}
-	if s.source, err = catalog.Load(ctx, s.src); err != nil {
-		return err
-	}
-	if s.target, err = catalog.Load(ctx, s.dst); err != nil {
-		return err
-	}
-	if s.captured, err = r.capture.Tables(ctx, s.src); err != nil {
+	if err := s.load(ctx, r.capture); err != nil {
 		return err
 	}
 	if err := r.selectTables(s); err != nil {
@@ -85,6 +80,25 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	}
 	problems, err := r.checkTables(ctx, s)
 	return refuse(problems, err)
+}
+
+func (r *Replicator) connect(ctx context.Context, s *sides) (err error) {
+	if s.src, err = r.source.Connect(ctx, "source"); err == nil {
+		s.dst, err = r.target.Connect(ctx, "target")
+	}
+	return err
+}
+
+// load reads the catalogs of both sides, and what is captured.
+func (s *sides) load(ctx context.Context, c *capture.Capture) (err error) {
+	if s.source, err = catalog.Load(ctx, s.src); err != nil {
+		return err
+	}
+	if s.target, err = catalog.Load(ctx, s.dst); err != nil {
+		return err
+	}
+	s.captured, err = c.Tables(ctx, s.src)
+	return err
 }
 
 func refuse(problems []string, err error) error {
@@ -181,9 +195,6 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 		return nil, err
 	}
 	s.position, s.begun = stream.Position, true
-	if stream.Version != state.Version {
-		return []string{fmt.Sprintf("target: the stream's state has layout version %d and this pgibex works with %d", stream.Version, state.Version)}, nil
-	}
 	id, err := r.capture.ID(ctx, s.src)
 	if errors.Is(err, capture.ErrMissing) {
 		return []string{fmt.Sprintf("target: it holds stream %s of a source whose capture is gone here; if the source is the right one, run pgibex uninstall and begin anew with empty tables", r.config.Stream)}, nil
@@ -192,16 +203,27 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 		return nil, err
 	}
 	if id != stream.SourceID {
-		return []string{fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, stream.SourceID, id)}, nil
+		return []string{r.otherSource(stream.SourceID, id)}, nil
+	}
+	generation, err := r.capture.Taken(ctx, s.src)
+	if err != nil {
+		return nil, err
 	}
 	now, err := r.capture.Now(ctx, s.src)
 	if err != nil {
 		return nil, err
 	}
+	if generation < stream.SourceGeneration {
+		return []string{"source: this stream was last taken there fewer times than the target remembers: it was restored from an older copy, or is a standby promoted too early; what it lost is on the target. pgibex uninstall, empty the tables, begin anew"}, nil
+	}
 	if now.Snapshot.Xmax < stream.Position.Snapshot.Xmax {
 		return []string{"source: its transactions lie behind the target's position: it was restored from an older copy, or is a standby promoted too early"}, nil
 	}
 	return r.checkPurged(ctx, s, stream)
+}
+
+func (r *Replicator) otherSource(was, is string) string {
+	return fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, was, is)
 }
 
 // checkPurged refuses a target that lacks changes which the source has purged: one restored from an older copy.
@@ -216,15 +238,15 @@ func (r *Replicator) checkPurged(ctx context.Context, s *sides, stream state.Str
 	}
 	for _, t := range s.captured {
 		relation, there := own[t.Number]
-		if !there || relation.State == state.Captured {
-			continue
+		if !there || relation.State == state.Captured || relation.State == state.Quarantined || t.Stopped != "" {
+			continue // it will be copied from a position to come
 		}
 		at := relation.Position
 		if at.IsZero() {
 			at = stream.Position
 		}
 		if !at.Snapshot.Covers(t.Purged) {
-			problems = append(problems, fmt.Sprintf("%s: the source has purged changes that this target does not have (it was restored from an older copy?); pgibex uninstall, empty the tables, begin anew", t.Name))
+			problems = append(problems, fmt.Sprintf("%s: the source has purged changes that this target does not have (it was restored from an older copy?); pgibex resync --all compares and repairs the tables", t.Name))
 		}
 	}
 	return problems, nil

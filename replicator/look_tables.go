@@ -3,11 +3,9 @@ package replicator
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
-	"github.com/pgibex/pgibex/internal/state"
 )
 
 // checkTables looks at the selected tables that the stream does not have yet. Before a stream's first copy a
@@ -29,6 +27,9 @@ func (r *Replicator) checkTables(ctx context.Context, s *sides) (problems []stri
 			continue
 		}
 		found, err := r.checkTable(ctx, s, t)
+		if err == nil && len(found) == 0 {
+			found, err = checkEmpty(ctx, s, t)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -94,8 +95,7 @@ func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.T
 	if len(problems) > 0 {
 		return problems, nil
 	}
-	found, err := r.checkTarget(ctx, s, target)
-	return append(problems, found...), err
+	return nil, warnFiring(ctx, s, target)
 }
 
 func (r *Replicator) warnKeyless(t *catalog.Table) string {
@@ -114,74 +114,21 @@ func keylessSize(ctx context.Context, src *pg.Conn, t *catalog.Table) (warning s
 	return fmt.Sprintf("%s has no key and %d MB: it is copied in one transaction, which keeps the source from vacuuming for that long", t.Name, size>>20), nil
 }
 
-// checkTarget looks whether the table is empty, and whether something there fires in spite of us.
-func (r *Replicator) checkTarget(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
-	var filled bool
+// warnFiring warns of triggers on the target that fire in spite of us.
+func warnFiring(ctx context.Context, s *sides, t *catalog.Table) error {
 	var firing []string
-	err = s.dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+t.SQL()+"), ARRAY(SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') ORDER BY 1)", t.OID).
-		Scan(&filled, &firing)
-	if err != nil {
-		return nil, err
-	}
+	err := s.dst.QueryRow(ctx, "SELECT ARRAY(SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') ORDER BY 1)", t.OID).Scan(&firing)
 	for _, name := range firing {
 		s.warnings = append(s.warnings, fmt.Sprintf("%s: trigger %s of the target is ENABLE ALWAYS or REPLICA and fires for replicated rows", t.Name, name))
 	}
-	if filled {
-		problems = append(problems, fmt.Sprintf("%s: is not empty on the target and was not loaded by this stream; TRUNCATE it there, or exclude it", t.Name))
-	}
-	return problems, nil
+	return err
 }
 
-// take makes this process the only one that may write, on either side, and reads the stream's position once more: a commit
-// of whoever carried the stream before may have been in flight when it was read first.
-func (r *Replicator) take(ctx context.Context, s *sides) error {
-	if err := r.store.Take(ctx, s.dst); err != nil {
-		return err
+// checkEmpty makes sure that nobody's rows are on the target.
+func checkEmpty(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
+	var filled bool
+	if err := s.dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+t.SQL()+")").Scan(&filled); err != nil || !filled {
+		return nil, err
 	}
-	if err := r.capture.Take(ctx, s.src); err != nil {
-		return err
-	}
-	stream, err := r.store.Stream(ctx, s.dst)
-	if err != nil {
-		return err
-	}
-	s.position = stream.Position
-	problems, err := r.checkPurged(ctx, s, stream)
-	return refuse(problems, err)
-}
-
-// install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table
-// that is captured.
-func (r *Replicator) install(ctx context.Context, s *sides) error {
-	id, err := r.installCapture(ctx, s)
-	if err != nil {
-		return err
-	}
-	if !s.begun {
-		if err := r.store.Install(ctx, s.dst, id); err != nil {
-			return err
-		}
-		s.begun = true
-	}
-	if err := r.take(ctx, s); err != nil {
-		return err
-	}
-	relations, err := r.store.Relations(ctx, s.dst)
-	if err != nil {
-		return err
-	}
-	for _, t := range s.captured {
-		if slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Number == t.Number }) {
-			continue
-		}
-		// Captured once, but not configured any more, or left out because it does not fit: it is not ours to copy.
-		i := slices.IndexFunc(s.selected, func(selected *catalog.Table) bool { return selected.Name == t.Name })
-		if i < 0 {
-			continue
-		}
-		if err := r.store.Add(ctx, s.dst, t.Number, t.Name, s.selected[i].Rows); err != nil {
-			return err
-		}
-	}
-	return nil
+	return []string{fmt.Sprintf("%s: is not empty on the target and was not loaded by this stream; TRUNCATE it there, or exclude it", t.Name)}, nil
 }

@@ -29,6 +29,7 @@ type Replicator struct {
 	metrics *metrics.Metrics
 
 	onProgress func(Progress)
+	readTables func() (config.Tables, error) // the configuration as it is now
 
 	source, target pg.Server
 	capture        *capture.Capture
@@ -49,6 +50,38 @@ func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
 	}
 }
 
+// ReadTables has f asked, at every beginning, which tables the configuration selects now: it may have been edited.
+func (r *Replicator) ReadTables(f func() (config.Tables, error)) { r.readTables = f }
+
+func (r *Replicator) reload() {
+	if r.readTables == nil {
+		return
+	}
+	tables, err := r.readTables()
+	if err != nil {
+		r.log.Error("the configuration can not be read again; going on with the tables it had", "error", err)
+		return
+	}
+	r.config.Tables = tables
+}
+
+// migrate brings the layouts that an older pgibex has made to this one's.
+func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
+	_, err := r.store.Stream(ctx, dst) // other errors are met again by whoever needs it
+	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
+		if err := r.store.Migrate(ctx, dst); err != nil {
+			return err
+		}
+		r.log.Info("migrated the stream's state on the target", "from", old.Version, "to", state.Version)
+	}
+	src, err := r.source.Connect(ctx, "source")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	return r.capture.Migrate(ctx, src)
+}
+
 // Run carries the stream until ctx ends: the daemon.
 func (r *Replicator) Run(ctx context.Context) error {
 	err := r.persist(ctx, goal{})
@@ -66,6 +99,10 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	}
 	defer lead.release()
 
+	r.reload()
+	if err := r.migrate(ctx, lead.conn); err != nil {
+		return err
+	}
 	sides, err := r.look(ctx)
 	if err != nil {
 		return err
@@ -110,12 +147,16 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 		case !passes(err):
 			return backoff.Permanent(err)
 		}
-		if time.Since(start) > time.Minute {
+		if time.Since(start) > time.Minute || errors.Is(err, state.ErrFenced) {
 			wait.Reset()
 		}
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, wait time.Duration) {
 		r.metrics.Restarts.Inc()
+		if errors.Is(err, state.ErrFenced) || errors.Is(err, errAnew) {
+			r.log.Info("beginning anew from the target's position", "because", err)
+			return
+		}
 		r.log.Warn("interrupted; will go on from the target's position", "error", err, "retry_in", wait.Round(time.Millisecond).String())
 	})
 }
@@ -123,8 +164,11 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 // passes says whether beginning anew may mend an error.
 func passes(err error) bool {
 	return pg.Transient(err) || errors.Is(err, state.ErrFenced) || errors.Is(err, capture.ErrFenced) || errors.Is(err, capture.ErrChanged) ||
-		errors.Is(err, snapshot.ErrRewritten)
+		errors.Is(err, snapshot.ErrRewritten) || errors.Is(err, errLockLost) || errors.Is(err, errAnew)
 }
+
+// errAnew asks for a new beginning: what is to be carried has changed.
+var errAnew = errors.New("the source's tables have changed")
 
 // reach connects to either side once.
 func (r *Replicator) reach(ctx context.Context) error {

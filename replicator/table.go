@@ -20,6 +20,7 @@ type table struct {
 	name     catalog.Name
 	state    state.State
 	reason   string
+	method   state.Method    // how it is copied
 	position change.Position // its own; zero while it shares the stream's
 
 	captured capture.Table
@@ -46,7 +47,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 	var tables []*table
 	logged := map[int]*catalog.Table{}
 	for _, relation := range relations {
-		t := &table{number: relation.Number, name: relation.Name, state: relation.State, reason: relation.Reason, position: relation.Position}
+		t := &table{number: relation.Number, name: relation.Name, state: relation.State, reason: relation.Reason, method: relation.Method, position: relation.Position}
 		tables = append(tables, t)
 		if t.state == state.Quarantined {
 			continue
@@ -86,7 +87,7 @@ func (t *table) wire(captured capture.Table, s *sides) {
 	target := s.target.Tables[t.name]
 	source := captured.Captured(s.source.Tables[t.name], generated(target)...)
 	t.captured = captured
-	t.load = snapshot.Table{Number: t.number, Source: source, Target: target}
+	t.load = snapshot.Table{Number: t.number, Source: source, Target: target, Method: t.method}
 	t.wireApply(s.target)
 }
 
@@ -97,6 +98,8 @@ func (t *table) wireApply(target *catalog.Catalog) {
 		t.apply = apply.NewTable(t.number, t.load.Source, t.load.Target)
 	}
 }
+
+func (t *table) setMethod(method state.Method) { t.method, t.load.Method = method, method }
 
 // generated are the columns that the target computes itself.
 func generated(target *catalog.Table) (names []string) {
@@ -130,7 +133,7 @@ func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at 
 		return err
 	}
 	t.state, t.reason, t.position = state.Quarantined, reason, at
-	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", reason)
+	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", reason, "remedy", "mend the cause, then: pgibex resync "+t.name.String())
 	return nil
 }
 

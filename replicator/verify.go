@@ -2,11 +2,9 @@ package replicator
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/pgibex/pgibex/capture"
-	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/verify"
 )
@@ -14,37 +12,23 @@ import (
 // Verify compares the tables of the stream, or those named. A table that does not follow the source is not compared, and its
 // result says why.
 func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result, error) {
-	src, err := r.source.Connect(ctx, "verify")
+	s := &sides{}
+	defer s.close()
+	if err := r.connect(ctx, s); err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx, r.capture); err != nil {
+		return nil, err
+	}
+	if _, err := r.store.Stream(ctx, s.dst); err != nil {
+		return nil, err
+	}
+	relations, err := r.store.Relations(ctx, s.dst)
 	if err != nil {
 		return nil, err
 	}
-	defer src.CloseNow()
-	dst, err := r.target.Connect(ctx, "verify")
-	if err != nil {
+	if _, err := r.members(relations, only); err != nil {
 		return nil, err
-	}
-	defer dst.CloseNow()
-	s := &sides{src: src, dst: dst}
-	if s.source, err = catalog.Load(ctx, src); err != nil {
-		return nil, err
-	}
-	if s.target, err = catalog.Load(ctx, dst); err != nil {
-		return nil, err
-	}
-	if s.captured, err = r.capture.Tables(ctx, src); err != nil {
-		return nil, err
-	}
-	if _, err := r.store.Stream(ctx, dst); err != nil {
-		return nil, err
-	}
-	relations, err := r.store.Relations(ctx, dst)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range only {
-		if !slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Name.String() == name }) {
-			return nil, &RefusedError{Config: true, Problems: []string{fmt.Sprintf("%s is no table of stream %s; pgibex status lists them", name, r.config.Stream)}}
-		}
 	}
 	var pairs []verify.Pair
 	var skipped []verify.Result

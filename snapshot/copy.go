@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
 )
 
 // Session prepares a session of the source for copying: a range of the key is read through its index, however little
@@ -18,7 +19,7 @@ func Session(ctx context.Context, src *pg.Conn) error {
 	return src.Run(ctx, "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off")
 }
 
-// Begin records the plan of a table's copy and drops what would slow it down, all in one transaction. Everything
+// Begin records the plan of a table's copy and, where the table is empty, drops what would slow it down, all in one transaction. Everything
 // committed on the source after the position must be captured.
 func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chunk, from change.Position) error {
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
@@ -28,17 +29,24 @@ func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chun
 		if err := l.Store.SetCopying(ctx, dst, t.Number, from); err != nil {
 			return err
 		}
-		for _, c := range chunks {
-			_, err := dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high, filenode) VALUES ($1, $2, $3, $4, $5, $6)"),
-				t.Number, c.Chunk, c.Kind, c.Low, c.High, c.Filenode)
-			if err != nil {
-				return err
-			}
+		if err := l.insertChunks(ctx, dst, t.Number, chunks); err != nil || t.Method != state.Load {
+			return err
 		}
 		return l.putOff(ctx, dst, t)
 	})
 	if err != nil {
 		return fmt.Errorf("begin to copy %s: %w", t.Source.Name, err)
+	}
+	return nil
+}
+
+func (l *Loader) insertChunks(ctx context.Context, dst *pg.Conn, number int, chunks []Chunk) error {
+	for _, c := range chunks {
+		_, err := dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.chunk (number, chunk, kind, low, high, filenode) VALUES ($1, $2, $3, $4, $5, $6)"),
+			number, c.Chunk, c.Kind, c.Low, c.High, c.Filenode)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -110,6 +118,11 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 		if err != nil {
 			return err
 		}
+		if t.Method == state.Replace { // its readers see the old rows until the new ones are there
+			if err := dst.Run(ctx, "DELETE FROM ONLY "+t.Target.SQL()); err != nil {
+				return err
+			}
+		}
 		if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
 			return err
 		}
@@ -118,14 +131,19 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 				return err
 			}
 		}
-		_, err = dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
-			t.Number, c.Chunk, copied.Rows, copied.Bytes)
-		return err
+		return l.done(ctx, dst, t.Number, c, copied)
 	})
 	if err != nil {
 		src.Rollback(ctx)
 	}
 	return copied, err
+}
+
+// done notes, in the transaction that brings a chunk's rows, that they are there.
+func (l *Loader) done(ctx context.Context, dst *pg.Conn, number int, c Chunk, copied Copied) error {
+	_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.chunk SET done_at = now(), rows = $3, bytes = $4 WHERE number = $1 AND chunk = $2"),
+		number, c.Chunk, copied.Rows, copied.Bytes)
+	return err
 }
 
 // ErrRewritten means that the heap whose blocks were planned is no more: VACUUM FULL, CLUSTER or ALTER TABLE has put the
@@ -155,16 +173,23 @@ func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context
 	return at, nil
 }
 
-// Discard empties a table whose copy is to begin anew, and forgets its plan.
+// Discard empties a table whose copy is to begin anew as that of an empty one, and forgets its plan.
 func (l *Loader) Discard(ctx context.Context, dst *pg.Conn, t Table) error {
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
 		}
-		if err := dst.Run(ctx, lockTimeout+"; TRUNCATE ONLY "+t.Target.SQL()); err != nil {
+		err := dst.Run(ctx, lockTimeout+"; SAVEPOINT emptying; TRUNCATE ONLY "+t.Target.SQL())
+		if pg.State(err) == pg.FeatureNotSupported { // a foreign key refers to it
+			err = dst.Run(ctx, "ROLLBACK TO emptying; DELETE FROM ONLY "+t.Target.SQL())
+		}
+		if err != nil {
 			return err
 		}
-		_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.chunk WHERE number = $1"), t.Number)
+		if err := l.Store.SetMethod(ctx, dst, t.Number, state.Load); err != nil {
+			return err
+		}
+		_, err = dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.chunk WHERE number = $1"), t.Number)
 		return err
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ type Table struct {
 	Number int
 	Source *catalog.Table
 	Target *catalog.Table
+	Method state.Method
 }
 
 // columns are those copied, the key's first.
@@ -40,11 +41,11 @@ func (t Table) columns() []string {
 	return names
 }
 
-// Chunk is a part of a table: all of it, a range of key values, or a range of blocks. Low is included, High is
-// not; nil is unbounded.
+// Chunk is a part of a table: all of it, a range of key values, or a range of blocks, of the target's table in a sweep. Low is
+// included, High is not; nil is unbounded.
 type Chunk struct {
 	Chunk     int
-	Kind      string // "table", "key", "block"
+	Kind      string // "table", "key", "block", "sweep"
 	Low, High *int64
 	Filenode  *int64 // of the heap whose blocks are counted
 }
@@ -54,7 +55,11 @@ const (
 	wholeTable = "table"
 	keyRange   = "key"
 	blockRange = "block"
+	sweep      = "sweep"
 )
+
+// IsSweep says whether the chunk is one of the target's blocks, in which rows are looked for that the source does not have.
+func (c Chunk) IsSweep() bool { return c.Kind == sweep }
 
 // Loader copies the tables of one stream.
 type Loader struct {
@@ -156,13 +161,13 @@ func divide(kind string, low, high, wanted int64) []Chunk {
 	return chunks
 }
 
-// query selects the chunk's rows.
-func (t Table) query(c Chunk, version int) string {
+// query selects the chunk's rows, behind what is to be selected first.
+func (t Table) query(c Chunk, version int, first ...string) string {
 	names := t.columns()
 	for i, name := range names {
 		names[i] = pg.Ident(name)
 	}
-	columns := strings.Join(names, ", ")
+	columns := strings.Join(append(first, names...), ", ")
 	if columns == "" {
 		columns = "''::text" // COPY writes it as it writes a row without columns; 9.2 has no empty select list
 	}

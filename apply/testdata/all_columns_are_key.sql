@@ -12,11 +12,11 @@ COPY "public"."t" ("a", "b") FROM STDIN
 DELETE FROM ONLY "public"."t" t USING pg_temp.gone_7 s WHERE t."a" OPERATOR(pg_catalog.=) s."a" AND t."b" OPERATOR(pg_catalog.=) s."b"
 
 -- upsert
-INSERT INTO "public"."t" ("a", "b") SELECT "a", "b" FROM pg_temp.stage_7 ON CONFLICT ("a", "b") DO NOTHING
+INSERT INTO "public"."t" AS there ("a", "b") SELECT "a", "b" FROM pg_temp.stage_7 ON CONFLICT ("a", "b") DO NOTHING
 
 -- or replace
 DELETE FROM ONLY "public"."t" t USING pg_temp.stage_7 s WHERE t."a" OPERATOR(pg_catalog.=) s."a" AND t."b" OPERATOR(pg_catalog.=) s."b"
 
-INSERT INTO "public"."t" ("a", "b") SELECT "a", "b" FROM pg_temp.stage_7
+INSERT INTO "public"."t" AS there ("a", "b") SELECT "a", "b" FROM pg_temp.stage_7
 
 -- net

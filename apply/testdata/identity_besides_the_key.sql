@@ -17,6 +17,6 @@ DELETE FROM ONLY "public"."t" t USING pg_temp.gone_7 s WHERE t."v" OPERATOR(pg_c
 -- or replace
 DELETE FROM ONLY "public"."t" t USING pg_temp.stage_7 s WHERE t."v" OPERATOR(pg_catalog.=) s."v"
 
-INSERT INTO "public"."t" ("v", "id") OVERRIDING SYSTEM VALUE SELECT "v", "id" FROM pg_temp.stage_7
+INSERT INTO "public"."t" AS there ("v", "id") OVERRIDING SYSTEM VALUE SELECT "v", "id" FROM pg_temp.stage_7
 
 -- net

@@ -12,11 +12,11 @@ COPY "public"."t" ("id", "v") FROM STDIN
 DELETE FROM ONLY "public"."t" t USING pg_temp.gone_7 s WHERE t."id" OPERATOR(pg_catalog.=) s."id"
 
 -- upsert
-INSERT INTO "public"."t" ("id", "v") OVERRIDING SYSTEM VALUE SELECT "id", "v" FROM pg_temp.stage_7 ON CONFLICT ("id") DO UPDATE SET "v" = EXCLUDED."v"
+INSERT INTO "public"."t" AS there ("id", "v") OVERRIDING SYSTEM VALUE SELECT "id", "v" FROM pg_temp.stage_7 ON CONFLICT ("id") DO UPDATE SET "v" = EXCLUDED."v"
 
 -- or replace
 DELETE FROM ONLY "public"."t" t USING pg_temp.stage_7 s WHERE t."id" OPERATOR(pg_catalog.=) s."id"
 
-INSERT INTO "public"."t" ("id", "v") OVERRIDING SYSTEM VALUE SELECT "id", "v" FROM pg_temp.stage_7
+INSERT INTO "public"."t" AS there ("id", "v") OVERRIDING SYSTEM VALUE SELECT "id", "v" FROM pg_temp.stage_7
 
 -- net

@@ -17,7 +17,7 @@ COPY "public"."t" FROM STDIN
 -- or replace
 
 
-INSERT INTO "public"."t" SELECT  FROM pg_temp.stage_7
+INSERT INTO "public"."t" AS there SELECT  FROM pg_temp.stage_7
 
 -- net
 
@@ -32,4 +32,4 @@ WITH net AS (
 		SELECT image, sum(sign) AS n FROM (SELECT ROW()::text AS image, 1 AS sign FROM pg_temp.stage_7 s UNION ALL SELECT ROW()::text, -1 FROM pg_temp.gone_7 s) i GROUP BY image), wanted AS (
 		SELECT s.ctid, row_number() OVER (PARTITION BY s.image) AS i, net.n
 		  FROM (SELECT ctid, ROW()::text AS image FROM pg_temp.stage_7 s) s JOIN net ON net.image = s.image AND net.n > 0)
-		INSERT INTO "public"."t" SELECT  FROM pg_temp.stage_7 s WHERE ctid = ANY (ARRAY(SELECT ctid FROM wanted WHERE i <= n))
+		INSERT INTO "public"."t" AS there SELECT  FROM pg_temp.stage_7 s WHERE ctid = ANY (ARRAY(SELECT ctid FROM wanted WHERE i <= n))

@@ -19,6 +19,7 @@ CREATE TABLE {{schema}}.captured (
     key_columns text[] NOT NULL,            -- empty: images of whole rows are recorded
     columns     text[] NOT NULL,            -- as they were when the triggers were made: 'number name type'
     purged      text NOT NULL DEFAULT '1:1:', -- txid_snapshot: changes that it sees may be gone
+    stopped     text,                       -- why its changes are not recorded any more
     installed_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (schema_name, table_name)
 );

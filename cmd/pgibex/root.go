@@ -53,7 +53,8 @@ The usual way:
 	flags.StringVarP(&o.config, "config", "c", configDefault(), "configuration file (also PGIBEX_CONFIG)")
 	flags.StringVar(&o.logFormat, "log-format", "text", "format of the log on stderr: text or json")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log every chunk and every server notice too")
-	root.AddCommand(runCommand(o), installCommand(o), catchupCommand(o), statusCommand(o), verifyCommand(o), uninstallCommand(o),
+	root.AddCommand(runCommand(o), installCommand(o), catchupCommand(o), statusCommand(o), verifyCommand(o),
+		addCommand(o), removeCommand(o), resyncCommand(o), uninstallCommand(o),
 		configCommand(), demoCommand(), serversCommand(), versionCommand())
 	return onlyCommands(root)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgibex/pgibex/internal/config"
 )
 
 func runCommand(o *options) *cobra.Command {
@@ -24,6 +26,13 @@ A second daemon of the same stream waits as a standby.`,
 				return err
 			}
 			defer o.showProgress(r)()
+			r.ReadTables(func() (config.Tables, error) {
+				now, err := config.Load(o.config)
+				if err != nil {
+					return config.Tables{}, err
+				}
+				return now.Tables, nil
+			})
 			slog.Info("starting", "version", version, "stream", cfg.Stream)
 			group, ctx := errgroup.WithContext(c.Context())
 			if cfg.Metrics.Enabled() {

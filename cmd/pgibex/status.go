@@ -77,7 +77,7 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 	}
 	for _, t := range s.Tables {
 		if t.State == state.Quarantined {
-			fmt.Fprintf(out, "\n%s is in quarantine: %s\n", t.Table, t.Reason)
+			fmt.Fprintf(out, "\n%s is in quarantine: %s\n  once the cause is mended: pgibex resync %s\n", t.Table, t.Reason, t.Table)
 		}
 	}
 	return nil

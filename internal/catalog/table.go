@@ -27,6 +27,16 @@ func (n Name) Compare(other Name) int {
 	return strings.Compare(n.Relation, other.Relation)
 }
 
+// Find returns the table of that name, written schema.table; nil if there is none.
+func (c *Catalog) Find(name string) *Table {
+	for _, t := range c.Tables {
+		if t.Name.String() == name {
+			return t
+		}
+	}
+	return nil
+}
+
 // Kind is a relation's pg_class.relkind.
 type Kind string
 

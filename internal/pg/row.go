@@ -69,3 +69,8 @@ func KeyFields(row []byte, n int) []byte {
 	}
 	return row[:max(end-1, 0)]
 }
+
+var copyEscapes = strings.NewReplacer("\\", `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
+
+// CopyField writes a value as COPY's text format has it.
+func CopyField(text string) string { return copyEscapes.Replace(text) }

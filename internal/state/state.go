@@ -15,9 +15,6 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-// Version is the version of the layout in both databases.
-const Version = 1
-
 // State is what a table is going through. The order is the way a table takes.
 type State string
 
@@ -33,11 +30,34 @@ const (
 // States in the order of a table's life.
 var States = []State{Captured, Copying, Copied, Streaming, Quarantined}
 
+// Method is how the rows of a table are copied.
+type Method string
+
+// The methods.
+const (
+	Load    Method = "load"    // into an empty table, its indexes dropped meanwhile
+	Repair  Method = "repair"  // into a table in use: what differs is written, what is not on the source is deleted
+	Replace Method = "replace" // all rows there are deleted first
+)
+
 // ErrFenced means that another daemon has taken the stream since; whoever gets it must not write any more.
 var ErrFenced = errors.New("another pgibex has taken over this stream")
 
 // ErrMissing means that the target holds no state of the stream.
 var ErrMissing = errors.New("the target holds no state of this stream")
+
+// VersionError means that one side's layout is that of another version of pgibex.
+type VersionError struct {
+	Side    pg.Side
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	if e.Version < Version {
+		return fmt.Sprintf("%s: the stream's layout there has version %d, which this pgibex migrates to %d when it runs (pgibex run, catchup or uninstall)", e.Side, e.Version, Version)
+	}
+	return fmt.Sprintf("%s: the stream's layout there has version %d, and this pgibex knows up to %d; use the newer pgibex that made it", e.Side, e.Version, Version)
+}
 
 //go:embed sql/install.sql
 var installSQL string
@@ -59,10 +79,11 @@ func (s *Store) SQL(template string) string { return pg.Fill(template, "schema",
 
 // Stream is the state of the stream as a whole.
 type Stream struct {
-	Version   int
-	SourceID  string
-	Position  change.Position
-	UpdatedAt time.Time
+	Version          int
+	SourceID         string
+	SourceGeneration int64
+	Position         change.Position
+	UpdatedAt        time.Time
 }
 
 // Relation is the state of one table.
@@ -71,6 +92,7 @@ type Relation struct {
 	catalog.Name
 	State  State
 	Reason string
+	Method Method
 	// Position is the table's own, zero while it shares the stream's.
 	Position      change.Position
 	RowsEstimated int64
@@ -112,6 +134,12 @@ func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
 	})
 }
 
+// Held says whether nobody has taken the stream since this process did.
+func (s *Store) Held(ctx context.Context, conn *pg.Conn) (held bool, err error) {
+	err = conn.QueryRow(ctx, s.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.stream WHERE generation = $1)"), s.generation).Scan(&held)
+	return held, err
+}
+
 // Hold makes sure, within a transaction that writes, that nobody takes the stream before it commits.
 func (s *Store) Hold(ctx context.Context, conn *pg.Conn) error {
 	tag, err := conn.Exec(ctx, s.SQL("SELECT FROM {{schema}}.stream WHERE generation = $1 FOR KEY SHARE"), s.generation)
@@ -134,10 +162,16 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 		return Stream{}, ErrMissing
 	}
 	var st Stream
+	if err := conn.QueryRow(ctx, s.SQL("SELECT version FROM {{schema}}.stream")).Scan(&st.Version); err != nil {
+		return Stream{}, err
+	}
+	if st.Version != Version {
+		return st, &VersionError{Side: conn.Side, Version: st.Version}
+	}
 	var text *string
 	var clock *time.Time
-	err = conn.QueryRow(ctx, s.SQL("SELECT version, source_id, position, position_clock, updated_at FROM {{schema}}.stream")).
-		Scan(&st.Version, &st.SourceID, &text, &clock, &st.UpdatedAt)
+	err = conn.QueryRow(ctx, s.SQL("SELECT source_id, source_generation, position, position_clock, updated_at FROM {{schema}}.stream")).
+		Scan(&st.SourceID, &st.SourceGeneration, &text, &clock, &st.UpdatedAt)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -145,7 +179,7 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	return st, err
 }
 
-const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), position, position_clock, rows_estimated, changed_at"
+const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), method, position, position_clock, rows_estimated, changed_at"
 
 // Relations reads the state of every table, by number.
 func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
@@ -159,7 +193,7 @@ func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error
 		var r Relation
 		var text *string
 		var clock *time.Time
-		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Method, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
 		if err != nil {
 			return nil, err
 		}

@@ -23,10 +23,46 @@ func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from 
 		number, from.Snapshot.String(), from.Clock)
 }
 
+// CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now.
+func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, number, now int, method Method) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := s.Hold(ctx, conn); err != nil {
+			return err
+		}
+		for _, table := range []string{"chunk", "drain"} {
+			if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
+				return err
+			}
+		}
+		return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
+		    SET number = $2, state = 'captured', reason = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
+			number, now, method)
+	})
+}
+
+// SetMethod changes how the table is to be copied.
+func (s *Store) SetMethod(ctx context.Context, conn *pg.Conn, number int, method Method) error {
+	return s.write(ctx, conn, "set method", "UPDATE {{schema}}.relation SET method = $2 WHERE number = $1", number, method)
+}
+
+// Remove forgets a table.
+func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
+	return s.write(ctx, conn, "remove table", "DELETE FROM {{schema}}.relation WHERE number = $1", number)
+}
+
+// SetSourceGeneration remembers the source's own generation, within the stream taken.
+func (s *Store) SetSourceGeneration(ctx context.Context, conn *pg.Conn, generation int64) error {
+	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1 WHERE generation = $2"), generation, s.generation)
+	if err == nil && tag.RowsAffected() != 1 {
+		err = ErrFenced
+	}
+	return err
+}
+
 // SetCopied notes that all rows are there and indexed.
 func (s *Store) SetCopied(ctx context.Context, conn *pg.Conn, number int) error {
 	return s.write(ctx, conn, "set copied",
-		`UPDATE {{schema}}.relation SET state = 'copied', changed_at = now() WHERE number = $1`, number)
+		`UPDATE {{schema}}.relation SET state = 'copied', method = 'load', changed_at = now() WHERE number = $1`, number)
 }
 
 // SetPosition gives the table a position of its own.

@@ -5,6 +5,7 @@ CREATE TABLE {{schema}}.stream (
     singleton      boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     version        integer NOT NULL,             -- of this layout
     source_id      text NOT NULL,                -- the source's identity, as its own stream row has it
+    source_generation bigint NOT NULL DEFAULT 0, -- the source's own, as last taken: one that has less was restored
     generation     bigint NOT NULL DEFAULT 0,    -- counts the daemons that took the stream; an older one may not write
     position       text,                         -- txid_snapshot of the source that the tables without a position of their own equal
     position_clock timestamptz,                  -- the source's clock when it was taken
@@ -17,6 +18,7 @@ CREATE TABLE {{schema}}.relation (
     table_name     text NOT NULL,
     state          text NOT NULL CHECK (state IN ('captured', 'copying', 'copied', 'streaming', 'quarantined')),
     reason         text,                         -- why quarantined
+    method         text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace')), -- how it is copied
     position       text,                         -- the table's own position; null: the stream's
     position_clock timestamptz,
     rows_estimated bigint NOT NULL DEFAULT 0,
@@ -25,11 +27,11 @@ CREATE TABLE {{schema}}.relation (
 );
 
 -- The pieces of a table's initial copy. kind says what low (included) and high (excluded) count:
--- values of the key, or blocks of the heap; null is unbounded.
+-- values of the key, or blocks of the heap, of the target's for a sweep; null is unbounded.
 CREATE TABLE {{schema}}.chunk (
-    number   integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    number   integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
     chunk    integer NOT NULL,
-    kind     text NOT NULL CHECK (kind IN ('table', 'key', 'block')),
+    kind     text NOT NULL CHECK (kind IN ('table', 'key', 'block', 'sweep')),
     low      bigint,
     high     bigint,
     filenode bigint,                             -- of the heap that the blocks are counted in: a rewrite moves the rows
@@ -41,7 +43,7 @@ CREATE TABLE {{schema}}.chunk (
 
 -- Indexes and constraints that were dropped for the copy, until they are built again.
 CREATE TABLE {{schema}}.definition (
-    number     integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    number     integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
     name       text NOT NULL,
     kind       text NOT NULL CHECK (kind IN ('index', 'constraint', 'foreign key')),
     ordinal    integer NOT NULL,                 -- the order in which a table's are built
@@ -54,7 +56,7 @@ CREATE TABLE {{schema}}.definition (
 -- How far a long backlog of one table has been applied: ranges of blocks of its segments, each taken by one worker, up to the
 -- end they had when the snapshot was taken that becomes the table's position when all of them are done.
 CREATE TABLE {{schema}}.drain (
-    number         integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE,
+    number         integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
     segment        integer NOT NULL,
     next_block     bigint NOT NULL,
     end_block      bigint NOT NULL,

@@ -1,0 +1,25 @@
+package capture
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+//go:embed sql/migrate_2.sql
+var migrate2SQL string
+
+// migrations by the version they lead to, as those of the target. They are never changed once released.
+var migrations = map[int]string{2: migrate2SQL}
+
+// Migrate brings the source's objects to this version's layout.
+func (c *Capture) Migrate(ctx context.Context, conn *pg.Conn) error {
+	_, err := c.ID(ctx, conn)
+	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
+		return state.Migrate(ctx, conn, c.script.sql, migrations)
+	}
+	return nil //nolint:nilerr // whoever works with it will meet it
+}

@@ -1,0 +1,284 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// The commands here change which tables a stream carries, or have one copied once more, whether or not a daemon runs. What
+// they do on the source they do themselves; on the target they take the stream for one short transaction. The daemon notices
+// within a second, and begins anew with the tables as they are then.
+
+// intervene takes the stream for a change of its state. A daemon that begins anew may take it back before: then once more.
+func (r *Replicator) intervene(ctx context.Context, dst *pg.Conn, change func() error) error {
+	for {
+		if err := r.store.Take(ctx, dst); err != nil {
+			return err
+		}
+		if err := change(); !errors.Is(err, state.ErrFenced) {
+			return err
+		}
+	}
+}
+
+// lookAtMembers is a look for a stream that exists, together with the tables it carries.
+func (r *Replicator) lookAtMembers(ctx context.Context) (*sides, []state.Relation, error) {
+	s := &sides{}
+	relations, err := r.lookAtMembersOf(ctx, s)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, relations, nil
+}
+
+func (r *Replicator) lookAtMembersOf(ctx context.Context, s *sides) (relations []state.Relation, err error) {
+	if err := r.connect(ctx, s); err != nil {
+		return nil, err
+	}
+	stream, err := r.store.Stream(ctx, s.dst)
+	if errors.Is(err, state.ErrMissing) {
+		return nil, &RefusedError{Problems: []string{fmt.Sprintf("stream %s does not exist yet; pgibex run takes in all tables that the configuration includes", r.config.Stream)}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.position, s.begun = stream.Position, true
+	id, err := r.capture.ID(ctx, s.src)
+	if err != nil {
+		return nil, err
+	}
+	if id != stream.SourceID {
+		return nil, &RefusedError{Problems: []string{r.otherSource(stream.SourceID, id)}}
+	}
+	if err := s.load(ctx, r.capture); err != nil {
+		return nil, err
+	}
+	return r.store.Relations(ctx, s.dst)
+}
+
+// members finds the relations of these names.
+func (r *Replicator) members(relations []state.Relation, names []string) (members []state.Relation, err error) {
+	var problems []string
+	for _, name := range names {
+		i := slices.IndexFunc(relations, func(known state.Relation) bool { return known.Name.String() == name })
+		if i < 0 {
+			problems = append(problems, fmt.Sprintf("%s is no table of stream %s; pgibex status lists them", name, r.config.Stream))
+			continue
+		}
+		members = append(members, relations[i])
+	}
+	if len(problems) > 0 {
+		return nil, &RefusedError{Config: true, Problems: problems}
+	}
+	return members, nil
+}
+
+// Add takes tables in that have come since the stream began, without waiting for its next start.
+func (r *Replicator) Add(ctx context.Context, names []string) error {
+	s, relations, err := r.lookAtMembers(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var add []*catalog.Table
+	var problems []string
+	for _, name := range names {
+		t := s.source.Find(name)
+		switch {
+		case t == nil:
+			problems = append(problems, fmt.Sprintf("%s: the source has no such table; write schema.table", name))
+			continue
+		case slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Name == t.Name }):
+			problems = append(problems, fmt.Sprintf("%s: the stream carries it already", name))
+			continue
+		case t.Kind != catalog.Ordinary:
+			problems = append(problems, fmt.Sprintf("%s: is a %s and can not be replicated", name, t.Kind))
+			continue
+		case !r.config.Tables.Selects(t.Schema, t.Relation):
+			problems = append(problems, fmt.Sprintf("%s: the configuration does not include it; write it into tables.include, or out of tables.exclude, first", name))
+			continue
+		}
+		found, err := r.checkTable(ctx, s, t)
+		if err == nil && len(found) == 0 {
+			found, err = checkEmpty(ctx, s, t)
+		}
+		if err != nil {
+			return err
+		}
+		problems = append(problems, found...)
+		add = append(add, t)
+	}
+	if len(problems) > 0 {
+		return &RefusedError{Problems: problems}
+	}
+	r.warn(s)
+	for _, t := range add {
+		number, err := r.captureAnew(ctx, s, t, nil)
+		if err != nil {
+			return err
+		}
+		err = r.intervene(ctx, s.dst, func() error { return r.store.Add(ctx, s.dst, number, t.Name, t.Rows) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// captureAnew makes sure that a table's changes are captured as it is now, and returns its number. The stream must not look at
+// what is about to go: m is set aside before.
+func (r *Replicator) captureAnew(ctx context.Context, s *sides, t *catalog.Table, m *state.Relation) (number int, err error) {
+	if i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Name == t.Name }); i >= 0 {
+		captured := s.captured[i]
+		drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
+		if err != nil {
+			return 0, err
+		}
+		if drift[captured.Number] == "" {
+			return captured.Number, nil
+		}
+		if m != nil && m.State != state.Quarantined {
+			err := r.intervene(ctx, s.dst, func() error {
+				return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", s.position)
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
+		if err := r.capture.Uninstall(ctx, s.src, captured, r.locker()); err != nil {
+			return 0, err
+		}
+	}
+	return r.capture.Install(ctx, s.src, t, r.locker())
+}
+
+// Resync has tables copied once more while all others stream, out of quarantine or because something else has written to the target: by comparing and repairing
+// where they have a key and were complete once, so that readers never see them empty; by a fresh copy otherwise. It returns those
+// that will be; the daemon does it, or the next run or catch-up.
+func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
+	s, relations, err := r.lookAtMembers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	members := relations
+	if !all {
+		if members, err = r.members(relations, names); err != nil {
+			return nil, err
+		}
+	}
+	var problems []string
+	for _, m := range members {
+		source := s.source.Tables[m.Name]
+		if source == nil {
+			problems = append(problems, fmt.Sprintf("%s: is gone on the source; take it out of tables.include and run pgibex remove", m.Name))
+			continue
+		}
+		found, err := r.checkTable(ctx, s, source)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, found...)
+	}
+	if len(problems) > 0 {
+		return nil, &RefusedError{Problems: problems}
+	}
+	r.warn(s)
+	for _, m := range members {
+		number, err := r.captureAnew(ctx, s, s.source.Tables[m.Name], &m)
+		if err != nil {
+			return done, err
+		}
+		method, err := r.method(ctx, s, m, number)
+		if err != nil {
+			return done, err
+		}
+		err = r.intervene(ctx, s.dst, func() error { return r.store.CopyAnew(ctx, s.dst, m.Number, number, method) })
+		if err != nil {
+			return done, err
+		}
+		done = append(done, m.Name)
+	}
+	return done, nil
+}
+
+// method is how a table of the stream can be copied once more, with the key that is captured under that number.
+func (r *Replicator) method(ctx context.Context, s *sides, m state.Relation, number int) (state.Method, error) {
+	captured, err := r.capture.Tables(ctx, s.src)
+	if err != nil {
+		return "", err
+	}
+	definitions, err := r.loader.Definitions(ctx, s.dst, m.Number)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
+	if i < 0 || len(captured[i].Key) == 0 || s.target.Tables[m.Name].UniqueOn(captured[i].Key) == nil || len(definitions) > 0 {
+		return state.Replace, nil
+	}
+	return state.Repair, nil
+}
+
+// Remove takes tables out of the stream that the configuration does not include any more, and leaves nothing of ours on them. Their rows on
+// the target stay.
+func (r *Replicator) Remove(ctx context.Context, names []string) error {
+	s, relations, err := r.lookAtMembers(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var problems []string
+	for _, name := range names {
+		known := slices.ContainsFunc(relations, func(known state.Relation) bool { return known.Name.String() == name }) ||
+			slices.ContainsFunc(s.captured, func(c capture.Table) bool { return c.Name.String() == name })
+		t := s.source.Find(name)
+		switch {
+		case !known:
+			problems = append(problems, fmt.Sprintf("%s is no table of stream %s; pgibex status lists them", name, r.config.Stream))
+		case t != nil && r.config.Tables.Selects(t.Schema, t.Relation):
+			problems = append(problems, fmt.Sprintf("%s: the configuration includes it, and the stream would take it in again; write it into tables.exclude first", name))
+		}
+	}
+	if len(problems) > 0 {
+		return &RefusedError{Config: true, Problems: problems}
+	}
+	for _, name := range names {
+		if err := r.remove(ctx, s, relations, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Relation, name string) error {
+	for _, m := range relations {
+		if m.Name.String() != name {
+			continue
+		}
+		err := r.intervene(ctx, s.dst, func() error {
+			if err := r.buildAll(ctx, s.dst, []state.Relation{m}); err != nil {
+				return err
+			}
+			return r.store.Remove(ctx, s.dst, m.Number)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, c := range s.captured {
+		if c.Name.String() == name {
+			if err := r.capture.Uninstall(ctx, s.src, c, r.locker()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// A table in use is repaired chunk by chunk: first the source's rows are merged into it, by whoever calls, then it is swept: its
+// own blocks are read, and the rows whose keys the source does not have any more are deleted. Chunk and sweep are marked as a
+// batch's rows are. Readers see rows as they were or as they are, never an empty table.
+
+// Rows reads a chunk's rows, each behind the mark of one that is there.
+func (l *Loader) Rows(src *pg.Conn, t Table, c Chunk, now func(context.Context, *pg.Conn) (change.Position, error)) change.CopyFunc {
+	return func(ctx context.Context, w io.Writer) error {
+		defer src.Rollback(ctx)
+		if _, err := t.open(ctx, src, c, now); err != nil {
+			return err
+		}
+		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version, "true")+") TO STDOUT", w)
+	}
+}
+
+// Done notes a chunk as done, in the transaction of the target that merges its rows.
+func (l *Loader) Done(number int, c Chunk) func(context.Context, *pg.Conn) error {
+	return func(ctx context.Context, dst *pg.Conn) error { return l.done(ctx, dst, number, c, Copied{}) }
+}
+
+// Sweeps plans the sweep of a table whose other chunks are all done, or reads what is left of it.
+func (l *Loader) Sweeps(ctx context.Context, dst *pg.Conn, t Table) (todo []Chunk, err error) {
+	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := l.Store.Hold(ctx, dst); err != nil {
+			return err
+		}
+		var planned bool
+		var last int
+		var bytes int64
+		err := dst.QueryRow(ctx, l.Store.SQL("SELECT coalesce(bool_or(kind = 'sweep'), false), coalesce(max(chunk), 0), pg_catalog.pg_relation_size($2::oid) FROM {{schema}}.chunk WHERE number = $1"),
+			t.Number, t.Target.OID).Scan(&planned, &last, &bytes)
+		if err != nil || planned || bytes == 0 {
+			return err
+		}
+		chunks := divide(sweep, 0, bytes/pg.BlockSize, (bytes+sweepSize-1)/sweepSize)
+		for i := range chunks {
+			chunks[i].Chunk += last
+		}
+		return l.insertChunks(ctx, dst, t.Number, chunks)
+	})
+	if err == nil {
+		todo, _, err = l.Todo(ctx, dst, t.Number)
+	}
+	return todo, err
+}
+
+// sweepSize is how many bytes of the target's heap are swept in one transaction.
+const sweepSize = 8 << 20
+
+// lookedUp is how many keys one statement asks the source for.
+const lookedUp = 5000
+
+// Gone reads the keys in a run of the target's blocks that the source has no row for, each behind the mark of one that is gone.
+func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
+	return func(ctx context.Context, w io.Writer) error {
+		key := t.Source.KeyColumns()
+		fields, given := make([]string, len(key)), []string{"pg_catalog.unnest($1::int[]) AS n"}
+		on := make([]string, len(key))
+		for i, column := range key {
+			name := pg.Ident(column.Name)
+			fields[i] = name + "::text"
+			given = append(given, fmt.Sprintf("pg_catalog.unnest($%d::text[])::%s AS k%d", i+2, column.BaseType, i+1))
+			on[i] = fmt.Sprintf("t.%s %s g.k%d", name, t.Source.Key.Equal[i], i+1)
+		}
+		there := fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(fields, ", "), t.Target.SQL(), pg.InBlocks(dst.Version, "ctid", *c.Low, *c.High))
+		missing := fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
+			strings.Join(given, ", "), t.Source.SQL(), strings.Join(on, " AND "))
+
+		keys := make([][]string, len(key)) // by column
+		ask := func() error {
+			numbers := make([]int32, len(keys[0]))
+			for i := range numbers {
+				numbers[i] = int32(i)
+			}
+			args := []any{numbers}
+			for i := range keys {
+				args = append(args, keys[i])
+			}
+			err := src.Each(ctx, missing, args, func(rows pgx.Rows) error {
+				var n int
+				if err := rows.Scan(&n); err != nil {
+					return err
+				}
+				row := change.MarkGone
+				for i := range keys {
+					if i > 0 {
+						row += "\t"
+					}
+					row += pg.CopyField(keys[i][n])
+				}
+				_, err := io.WriteString(w, row+"\n")
+				return err
+			})
+			for i := range keys {
+				keys[i] = keys[i][:0]
+			}
+			return err
+		}
+		err := dst.Each(ctx, there, nil, func(rows pgx.Rows) error {
+			row := make([]any, len(key))
+			values := make([]string, len(key))
+			for i := range values {
+				row[i] = &values[i]
+			}
+			if err := rows.Scan(row...); err != nil {
+				return err
+			}
+			for i, value := range values {
+				keys[i] = append(keys[i], value)
+			}
+			if len(keys[0]) < lookedUp {
+				return nil
+			}
+			return ask()
+		})
+		if err == nil && len(keys[0]) > 0 {
+			err = ask()
+		}
+		return err
+	}
+}
