@@ -113,5 +113,6 @@ func (l *leadership) held(ctx context.Context) (bool, error) {
 
 func (l *leadership) release() {
 	l.conn.CloseNow()
+	l.r.store.Leave()
 	l.r.metrics.SetLeading(false)
 }

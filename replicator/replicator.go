@@ -1,7 +1,7 @@
 // Package replicator is the procedure: it wires capture, snapshot and apply, which know nothing of one another, into a
 // stream that carries a source's tables to a target.
 //
-// Read attempt for the whole of it. All state is in the two databases, so every error that may pass is dealt with in one
+// Read attempt and carry for the whole of it. All state is in the two databases, so every error that may pass is dealt with in one
 // way: everything is let go and the procedure begins anew.
 package replicator
 
@@ -98,11 +98,21 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 		return err
 	}
 	defer lead.release()
-
 	r.reload()
 	if err := r.migrate(ctx, lead.conn); err != nil {
 		return err
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return lead.keep(ctx) })
+	group.Go(func() error { return r.carry(ctx, g) })
+	if err := group.Wait(); !errors.Is(err, errGoalReached) {
+		return err
+	}
+	return nil
+}
+
+// carry is what the leader does, until its goal is reached: errGoalReached.
+func (r *Replicator) carry(ctx context.Context, g goal) error {
 	sides, err := r.look(ctx)
 	if err != nil {
 		return err
@@ -119,13 +129,9 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return lead.keep(ctx) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
-	if err := group.Wait(); !errors.Is(err, errGoalReached) {
-		return err
-	}
-	return nil
+	return group.Wait()
 }
 
 // persist attempts until the goal is reached, the context ends, or an error comes that does not pass by itself. The first

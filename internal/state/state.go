@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -67,8 +68,8 @@ func Schema(stream string) string { return "pgibex_" + stream }
 
 // Store reads and writes the state of one stream.
 type Store struct {
-	schema     string // quoted
-	generation int64  // what Take returned; 0 before
+	schema     string       // quoted
+	generation atomic.Int64 // what Take returned; 0 before
 }
 
 // NewStore returns the store of a stream. It may read; it may write once it has taken the stream.
@@ -125,24 +126,36 @@ func (s *Store) Uninstall(ctx context.Context, conn *pg.Conn) error {
 // Take makes this process the one that may write: whoever took the stream before is refused from now on,
 // once its transactions in flight have ended.
 func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
-	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+	var generation int64
+	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		// FOR UPDATE conflicts with the FOR KEY SHARE of Hold, which a mere UPDATE would not.
 		if err := conn.Run(ctx, s.SQL("SELECT FROM {{schema}}.stream FOR UPDATE")); err != nil {
 			return err
 		}
-		return conn.QueryRow(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&s.generation)
+		return conn.QueryRow(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&generation)
 	})
+	if err == nil {
+		s.generation.Store(generation)
+	}
+	return err
 }
 
-// Held says whether nobody has taken the stream since this process did.
+// Leave gives up the right to write, as far as this process is concerned.
+func (s *Store) Leave() { s.generation.Store(0) }
+
+// Held says whether nobody has taken the stream since this process did, or it has not done so yet.
 func (s *Store) Held(ctx context.Context, conn *pg.Conn) (held bool, err error) {
-	err = conn.QueryRow(ctx, s.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.stream WHERE generation = $1)"), s.generation).Scan(&held)
-	return held, err
+	mine := s.generation.Load()
+	if mine == 0 {
+		return true, conn.Ping(ctx)
+	}
+	err = conn.QueryRow(ctx, s.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.stream WHERE generation = $1)"), mine).Scan(&held)
+	return held || s.generation.Load() != mine, err
 }
 
 // Hold makes sure, within a transaction that writes, that nobody takes the stream before it commits.
 func (s *Store) Hold(ctx context.Context, conn *pg.Conn) error {
-	tag, err := conn.Exec(ctx, s.SQL("SELECT FROM {{schema}}.stream WHERE generation = $1 FOR KEY SHARE"), s.generation)
+	tag, err := conn.Exec(ctx, s.SQL("SELECT FROM {{schema}}.stream WHERE generation = $1 FOR KEY SHARE"), s.generation.Load())
 	if err != nil {
 		return err
 	}

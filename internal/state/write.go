@@ -52,7 +52,7 @@ func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
 
 // SetSourceGeneration remembers the source's own generation, within the stream taken.
 func (s *Store) SetSourceGeneration(ctx context.Context, conn *pg.Conn, generation int64) error {
-	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1 WHERE generation = $2"), generation, s.generation)
+	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1 WHERE generation = $2"), generation, s.generation.Load())
 	if err == nil && tag.RowsAffected() != 1 {
 		err = ErrFenced
 	}
@@ -119,7 +119,7 @@ func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, 
 		}
 	}
 	tag, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.stream SET position = $1, position_clock = $2, updated_at = now() WHERE generation = $3`),
-		to.Snapshot.String(), to.Clock, s.generation)
+		to.Snapshot.String(), to.Clock, s.generation.Load())
 	if err != nil {
 		return fmt.Errorf("advance the stream's position: %w", err)
 	}
