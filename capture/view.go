@@ -51,7 +51,7 @@ func (c *Capture) Open(ctx context.Context, conn *pg.Conn, logs map[int]*Log) (*
 		err = measure(ctx, conn, logs)
 	}
 	if err == nil {
-		err = v.readTruncations(ctx)
+		err = v.readTruncations(ctx, logs)
 	}
 	if err != nil {
 		v.Close(ctx)
@@ -87,8 +87,11 @@ func measure(ctx context.Context, conn *pg.Conn, logs map[int]*Log) error {
 	return rows.Err()
 }
 
-func (v *View) readTruncations(ctx context.Context) error {
-	rows, err := v.conn.Query(ctx, v.script.sql("SELECT number, txid FROM {{schema}}.truncation"))
+// ErrStopped means that changes of a table are not recorded any more.
+var ErrStopped = errors.New("the recording of changes was stopped")
+
+func (v *View) readTruncations(ctx context.Context, logs map[int]*Log) error {
+	rows, err := v.conn.Query(ctx, v.script.sql("SELECT number, txid FROM {{schema}}.truncation UNION ALL SELECT number, 0 FROM {{schema}}.captured WHERE stopped IS NOT NULL"))
 	if err != nil {
 		return err
 	}
@@ -98,6 +101,12 @@ func (v *View) readTruncations(ctx context.Context) error {
 		var txid int64
 		if err := rows.Scan(&number, &txid); err != nil {
 			return err
+		}
+		if txid == 0 {
+			if logs[number] != nil {
+				return ErrStopped
+			}
+			continue
 		}
 		v.truncated[number] = append(v.truncated[number], uint64(txid))
 	}

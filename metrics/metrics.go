@@ -18,6 +18,7 @@ type Metrics struct {
 	CopiedRows   prometheus.Counter
 	CopiedBytes  prometheus.Counter
 	BacklogBytes prometheus.Gauge
+	SourceBytes  prometheus.Gauge
 	Restarts     prometheus.Counter
 	tables       *prometheus.GaugeVec
 	current      atomic.Int64 // unix nanoseconds of this host up to which the target is current; 0 before
@@ -46,6 +47,10 @@ func New(registry prometheus.Registerer, stream string) *Metrics {
 			Namespace: "pgibex", Name: "backlog_bytes", ConstLabels: labels,
 			Help: "Bytes of delta segments on the source that are still to be read.",
 		}),
+		SourceBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "pgibex", Name: "source_disk_bytes", ConstLabels: labels,
+			Help: "Bytes that the delta segments of all tables take on the source's disk, applied or not.",
+		}),
 		tables: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "pgibex", Name: "tables", ConstLabels: labels, Help: "Tables in each state.",
 		}, []string{"state"}),
@@ -62,7 +67,7 @@ func New(registry prometheus.Registerer, stream string) *Metrics {
 		}
 		return 0
 	})
-	registry.MustRegister(m.AppliedRows, m.AppliedBytes, m.Batches, m.BatchSeconds, m.CopiedRows, m.CopiedBytes, m.BacklogBytes, m.Restarts, m.tables, lag, leader,
+	registry.MustRegister(m.AppliedRows, m.AppliedBytes, m.Batches, m.BatchSeconds, m.CopiedRows, m.CopiedBytes, m.BacklogBytes, m.SourceBytes, m.Restarts, m.tables, lag, leader,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -46,6 +46,7 @@ func (r *Replicator) lead(ctx context.Context, wait bool) (*leadership, error) {
 		return nil, err
 	}
 	told := false
+	defer r.standby.Store(false)
 	ticker := time.NewTicker(standbyPoll)
 	defer ticker.Stop()
 	for {
@@ -65,6 +66,7 @@ func (r *Replicator) lead(ctx context.Context, wait bool) (*leadership, error) {
 			conn.CloseNow()
 			return nil, errCarried
 		}
+		r.standby.Store(true)
 		if !told {
 			r.log.Info("another pgibex carries this stream; waiting as its standby", "stream", r.config.Stream)
 			told = true

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -31,6 +32,9 @@ type Replicator struct {
 	onProgress func(Progress)
 	readTables func() (config.Tables, error) // the configuration as it is now
 
+	standby atomic.Bool   // another process carries the stream
+	anew    chan struct{} // ends the present attempt
+
 	source, target pg.Server
 	capture        *capture.Capture
 	store          *state.Store
@@ -46,6 +50,7 @@ func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
 		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Stream: c.Stream},
 		capture: capture.New(c.Stream),
 		store:   store,
+		anew:    make(chan struct{}, 1),
 		loader:  &snapshot.Loader{Store: store, ChunkSize: int64(c.Copy.ChunkSize), ChunkTime: c.Copy.ChunkTime},
 	}
 }
@@ -84,7 +89,10 @@ func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
 
 // Run carries the stream until ctx ends: the daemon.
 func (r *Replicator) Run(ctx context.Context) error {
-	err := r.persist(ctx, goal{})
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.persist(running, goal{}) })
+	group.Go(func() error { return r.guard(running) })
+	err := group.Wait()
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())) {
 		return nil // asked to stop
 	}
@@ -105,6 +113,14 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return lead.keep(ctx) })
 	group.Go(func() error { return r.carry(ctx, g) })
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.anew:
+			return errAnew
+		}
+	})
 	if err := group.Wait(); !errors.Is(err, errGoalReached) {
 		return err
 	}
@@ -170,7 +186,7 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 // passes says whether beginning anew may mend an error.
 func passes(err error) bool {
 	return pg.Transient(err) || errors.Is(err, state.ErrFenced) || errors.Is(err, capture.ErrFenced) || errors.Is(err, capture.ErrChanged) ||
-		errors.Is(err, snapshot.ErrRewritten) || errors.Is(err, errLockLost) || errors.Is(err, errAnew)
+		errors.Is(err, snapshot.ErrRewritten) || errors.Is(err, errLockLost) || errors.Is(err, errAnew) || errors.Is(err, capture.ErrStopped)
 }
 
 // errAnew asks for a new beginning: what is to be carried has changed.

@@ -35,7 +35,9 @@ type Tables struct {
 
 // Capture bounds what an installation does to the source.
 type Capture struct {
-	LockWait time.Duration // how long an installation may wait for a lock on a user's table
+	LockWait     time.Duration // how long an installation may wait for a lock on a user's table
+	BacklogAlert Bytes         // what the changes waiting on the source may take of its disk before somebody is told; 0: whatever
+	BacklogStop  Bytes         // and before they are recorded no more; 0: never
 }
 
 // Copy bounds the initial load.
@@ -67,7 +69,7 @@ func (c *Config) Schema() string { return "pgibex_" + c.Stream }
 func Default() *Config {
 	return &Config{
 		Stream:  "main",
-		Capture: Capture{LockWait: time.Second},
+		Capture: Capture{LockWait: time.Second, BacklogAlert: 10 * GB},
 		Copy:    Copy{Workers: 4, ChunkSize: 128 * MB, ChunkTime: 15 * time.Second},
 		Apply:   Apply{Workers: 4, BatchSize: 16 * MB, PollInterval: 200 * time.Millisecond},
 		Metrics: Metrics{Listen: "127.0.0.1:9632"},

@@ -33,6 +33,8 @@ var settings = []setting{
 	{"tables.include", into(include, decodeList), checkPatterns(include)},
 	{"tables.exclude", into(exclude, decodeList), checkPatterns(exclude)},
 	{"capture.lock_wait", into(lockWait, decodeDuration), within(lockWait, 10*time.Millisecond, time.Minute, formatDuration)},
+	{"capture.backlog_alert", into(backlogAlert, decodeLimit), checkLimit(backlogAlert)},
+	{"capture.backlog_stop", into(backlogStop, decodeLimit), checkLimit(backlogStop)},
 	{"copy.workers", into(copyWorkers, decodeInt), within(copyWorkers, 1, 64, strconv.Itoa)},
 	{"copy.chunk_size", into(chunkSize, decodeBytes), within(chunkSize, 64*KB, 64*GB, Bytes.String)},
 	{"copy.chunk_time", into(chunkTime, decodeDuration), within(chunkTime, 100*time.Millisecond, time.Hour, formatDuration)},
@@ -48,6 +50,8 @@ func targetDSN(c *Config) *string           { return &c.Target.DSN }
 func include(c *Config) *[]string           { return &c.Tables.Include }
 func exclude(c *Config) *[]string           { return &c.Tables.Exclude }
 func lockWait(c *Config) *time.Duration     { return &c.Capture.LockWait }
+func backlogAlert(c *Config) *Bytes         { return &c.Capture.BacklogAlert }
+func backlogStop(c *Config) *Bytes          { return &c.Capture.BacklogStop }
 func copyWorkers(c *Config) *int            { return &c.Copy.Workers }
 func chunkSize(c *Config) *Bytes            { return &c.Copy.ChunkSize }
 func chunkTime(c *Config) *time.Duration    { return &c.Copy.ChunkTime }
@@ -181,6 +185,23 @@ func decodeBytes(n ast.Node) (Bytes, error) {
 		return 0, wrongType("a size such as 128MB", n)
 	}
 	return ParseBytes(text)
+}
+
+// decodeLimit takes a size, or off for none.
+func decodeLimit(n ast.Node) (Bytes, error) {
+	if text, err := decodeText(n); err == nil && text == "off" {
+		return 0, nil
+	}
+	return decodeBytes(n)
+}
+
+func checkLimit(field func(*Config) *Bytes) func(*Config) error {
+	return func(c *Config) error {
+		if v := *field(c); v != 0 && v < MB {
+			return fmt.Errorf("%s is out of range: at least 1MB, or off", v)
+		}
+		return nil
+	}
 }
 
 func decodeDuration(n ast.Node) (time.Duration, error) {
