@@ -50,7 +50,7 @@ func TestResync(t *testing.T) {
 	reader.do("BEGIN; SELECT FROM keyed LIMIT 1; SELECT FROM plain LIMIT 1; SELECT FROM texts LIMIT 1") // who reads is not in the way
 	versions := "SELECT string_agg(DISTINCT xmin::text, ',') FROM keyed WHERE id % 7 <> 0 AND id % 11 <> 0 AND id BETWEEN 6000 AND 20000"
 	before := one[string](s, s.targetDSN, versions)
-	s.command("", "resync", "public.keyed", "public.texts", "public.plain", "public.child").wants(t, 0, "public.keyed will be copied once more")
+	s.command("", "resync", "public.keyed", "public.texts", "public.plain", "public.child").wants(t, 0, "public.keyed will be brought back")
 	s.src("UPDATE keyed SET code = 'n' || code WHERE id < 50; DELETE FROM keyed WHERE id BETWEEN 5000 AND 5100; INSERT INTO plain VALUES (5, 'during'); UPDATE other SET v = 'on' WHERE id = 5")
 	s.eventually("the others stream", 10*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM other WHERE v = 'on')"))
 	d.says("method=repair")
@@ -152,4 +152,28 @@ func TestAddAndRemove(t *testing.T) {
 	d.terminate()
 	run("resync", "public.plain").wants(t, 2, "public.plain is no table of stream it")
 	run("resync").wants(t, 2, "name tables")
+}
+
+// TestNewTables has tables that come taken in without being asked, and what drifts noticed while its backlog drains.
+func TestNewTables(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, memberSchema)
+	s.src(memberRows)
+	s.daemon("tables: {new: add}\napply: {batch_size: 64kB}")
+	s.streaming()
+	gate := session{s, s.connect(s.targetDSN)}
+	gate.do("BEGIN; SELECT FROM keyed WHERE id = 1 FOR UPDATE")
+	s.src("UPDATE keyed SET v = 'long'")
+	s.eventually("a backlog drains", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pgibex_it.drain)"))
+	s.src("ALTER TABLE keyed DISABLE TRIGGER pgibex_it_delete")
+	s.dst("CREATE TABLE later (id serial PRIMARY KEY, v text)")
+	s.src("CREATE TABLE later (id serial PRIMARY KEY, v text); INSERT INTO later (v) VALUES ('x')")
+	s.eventually("the new table streams", time.Minute, func() bool { state, _ := s.state("public.later"); return state == "streaming" })
+	s.eventually("the drift is noticed", time.Minute, func() bool { state, _ := s.state("public.keyed"); return state == "quarantined" })
+	gate.do("ROLLBACK")
+	s.src("INSERT INTO later (v) VALUES ('y'); DELETE FROM keyed WHERE id > 19000")
+	s.command("", "resync", "public.keyed").wants(t, 0)
+	s.resynced("public.keyed")
+	s.streaming()
+	s.sameRows()
 }

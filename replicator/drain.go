@@ -96,7 +96,7 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	s.drainingBytes -= d.table.backlog
 	d.table.backlog = 0
 	if d.reason != nil {
-		return s.setAside(ctx, d.table, d.reason.Error())
+		return s.setAside(ctx, d.table, d.reason.Error(), resumable(d.reason))
 	}
 	d.table.position = d.to // only here: the stream looks at it meanwhile
 	s.tables[d.table.number] = d.table

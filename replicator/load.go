@@ -89,7 +89,7 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 	for _, t := range tables {
 		err := r.planTable(ctx, src, dst, t, q, p)
 		if pg.Rejected(err) && ctx.Err() == nil { // dropped or altered meanwhile
-			if err := r.quarantine(ctx, dst, t, t.position, err.Error()); err != nil {
+			if err := r.quarantine(ctx, dst, t, t.position, err.Error(), false); err != nil {
 				return err
 			}
 			p.add(Progress{TablesDone: 1})
@@ -387,7 +387,7 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err.Error()); err != nil {
+	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err.Error(), false); err != nil {
 		return err
 	}
 	w.progress.add(Progress{TablesDone: 1})

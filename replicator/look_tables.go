@@ -28,7 +28,7 @@ func (r *Replicator) checkTables(ctx context.Context, s *sides) (problems []stri
 		}
 		found, err := r.checkTable(ctx, s, t)
 		if err == nil && len(found) == 0 {
-			found, err = checkEmpty(ctx, s, t)
+			found, err = checkFresh(ctx, s, t)
 		}
 		if err != nil {
 			return nil, err
@@ -57,9 +57,6 @@ func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.T
 		return []string{fmt.Sprintf("%s: is missing on the target; create it there (pg_dump --schema-only of the source)", source.Name)}, nil
 	}
 	problems, warnings := catalog.Fit(source, target)
-	if keyless := catalog.Keyless(source, target); keyless != "" && target.Kind == catalog.Ordinary {
-		problems = append(problems, keyless)
-	}
 	if source.Key == nil {
 		warnings = append(warnings, r.warnKeyless(source))
 		if why, err := keylessSize(ctx, s.src, source); err != nil {
@@ -124,8 +121,11 @@ func warnFiring(ctx context.Context, s *sides, t *catalog.Table) error {
 	return err
 }
 
-// checkEmpty makes sure that nobody's rows are on the target.
-func checkEmpty(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
+// checkFresh makes sure, of a table that was never loaded, that the target has the key and nobody's rows.
+func checkFresh(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
+	if keyless := catalog.Keyless(t, s.target.Tables[t.Name]); keyless != "" {
+		return []string{keyless}, nil
+	}
 	var filled bool
 	if err := s.dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+t.SQL()+")").Scan(&filled); err != nil || !filled {
 		return nil, err

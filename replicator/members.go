@@ -108,7 +108,7 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 		}
 		found, err := r.checkTable(ctx, s, t)
 		if err == nil && len(found) == 0 {
-			found, err = checkEmpty(ctx, s, t)
+			found, err = checkFresh(ctx, s, t)
 		}
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (r *Replicator) captureAnew(ctx context.Context, s *sides, t *catalog.Table
 		}
 		if m != nil && m.State != state.Quarantined {
 			err := r.intervene(ctx, s.dst, func() error {
-				return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", s.position)
+				return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", false, s.position)
 			})
 			if err != nil {
 				return 0, err
@@ -161,7 +161,8 @@ func (r *Replicator) captureAnew(ctx context.Context, s *sides, t *catalog.Table
 }
 
 // Resync has tables copied once more while all others stream, out of quarantine or because something else has written to the target: by comparing and repairing
-// where they have a key and were complete once, so that readers never see them empty; by a fresh copy otherwise. It returns those
+// where they have a key and were complete once, so that readers never see them empty; by a fresh copy otherwise. One that is in
+// quarantine only because the target did not take its rows goes on from where it stood. It returns those
 // that will be; the daemon does it, or the next run or catch-up.
 func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
 	s, relations, err := r.lookAtMembers(ctx)
@@ -193,6 +194,14 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 	}
 	r.warn(s)
 	for _, m := range members {
+		resumed, err := r.resume(ctx, s, m)
+		if err != nil {
+			return done, err
+		}
+		if resumed {
+			done = append(done, m.Name)
+			continue
+		}
 		number, err := r.captureAnew(ctx, s, s.source.Tables[m.Name], &m)
 		if err != nil {
 			return done, err
@@ -208,6 +217,19 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 		done = append(done, m.Name)
 	}
 	return done, nil
+}
+
+// resume lets a table go on from its position, where nothing is missing in its deltas.
+func (r *Replicator) resume(ctx context.Context, s *sides, m state.Relation) (resumed bool, err error) {
+	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Number == m.Number })
+	if m.State != state.Quarantined || !m.Resumable || i < 0 {
+		return false, nil
+	}
+	drift, err := r.capture.Drift(ctx, s.src, s.captured[i:i+1], s.source)
+	if err != nil || drift[m.Number] != "" {
+		return false, err
+	}
+	return true, r.intervene(ctx, s.dst, func() error { return r.store.Resume(ctx, s.dst, m.Number) })
 }
 
 // method is how a table of the stream can be copied once more, with the key that is captured under that number.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/config"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -35,6 +36,8 @@ type Replicator struct {
 	standby atomic.Bool   // another process carries the stream
 	anew    chan struct{} // ends the present attempt
 
+	reported map[catalog.Name]bool // tables that have come, said once
+
 	source, target pg.Server
 	capture        *capture.Capture
 	store          *state.Store
@@ -50,8 +53,8 @@ func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
 		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Stream: c.Stream},
 		capture: capture.New(c.Stream),
 		store:   store,
-		anew:    make(chan struct{}, 1),
-		loader:  &snapshot.Loader{Store: store, ChunkSize: int64(c.Copy.ChunkSize), ChunkTime: c.Copy.ChunkTime},
+		anew:    make(chan struct{}, 1), reported: map[catalog.Name]bool{},
+		loader: &snapshot.Loader{Store: store, ChunkSize: int64(c.Copy.ChunkSize), ChunkTime: c.Copy.ChunkTime},
 	}
 }
 

@@ -38,9 +38,9 @@ type stream struct {
 	all           []*table
 	tables        map[int]*table // that are followed here: copied or streaming, and not draining
 	draining      map[int]*table
-	drainingBytes int64 // their backlogs, as they were measured
-	waiting       int   // tables that the loader has not handed over yet
-	asideN        int   // tables in quarantine
+	drainingBytes int64        // their backlogs, as they were measured
+	waiting       int          // tables that the loader has not handed over yet
+	aside         map[int]bool // tables in quarantine
 
 	copied  <-chan *table
 	drained chan drained
@@ -58,7 +58,7 @@ func (r *Replicator) newStream(s *sides, tables []*table, copied <-chan *table, 
 		r: r, src: s.src, dst: s.dst, goal: g,
 		writer:   apply.NewWriter(r.target, "apply", r.store),
 		position: s.position, persisted: s.position, written: time.Now(),
-		all: tables, tables: map[int]*table{}, draining: map[int]*table{},
+		all: tables, tables: map[int]*table{}, draining: map[int]*table{}, aside: map[int]bool{},
 		copied: copied, drained: make(chan drained, len(tables)),
 		slots: make(chan struct{}, r.config.Apply.Workers),
 	}
@@ -69,7 +69,7 @@ func (r *Replicator) newStream(s *sides, tables []*table, copied <-chan *table, 
 		case state.Captured, state.Copying:
 			st.waiting++
 		case state.Quarantined:
-			st.asideN++
+			st.aside[t.number] = true
 		}
 	}
 	return st
@@ -130,7 +130,7 @@ const maxPollInterval = 2 * time.Second
 func (s *stream) accept(ctx context.Context, t *table) error {
 	s.waiting--
 	if t.state == state.Quarantined {
-		s.asideN++
+		s.aside[t.number] = true
 		return nil
 	}
 	if t.apply == nil { // its key's index was only built now
@@ -139,7 +139,7 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 			return err
 		}
 		if t.wireApply(target); t.apply == nil {
-			return s.setAside(ctx, t, catalog.Keyless(t.load.Source, t.load.Target))
+			return s.setAside(ctx, t, catalog.Keyless(t.load.Source, t.load.Target), false)
 		}
 	}
 	s.tables[t.number] = t
@@ -244,7 +244,7 @@ func (s *stream) count() map[string]int {
 	}
 	count[string(state.Streaming)] += len(s.draining)
 	count[string(state.Copying)] += s.waiting
-	count[string(state.Quarantined)] = s.asideN
+	count[string(state.Quarantined)] = len(s.aside)
 	return count
 }
 
@@ -362,15 +362,21 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
 		return nil
 	}
-	return s.setAside(ctx, t, err.Error())
+	return s.setAside(ctx, t, err.Error(), resumable(err))
+}
+
+// resumable says whether an error leaves a table's deltas worth as much as before.
+func resumable(err error) bool {
+	_, diverged := errors.AsType[*apply.DivergedError](err)
+	return !diverged && !errors.Is(err, change.ErrReplaced)
 }
 
 // setAside quarantines a table that is followed here.
-func (s *stream) setAside(ctx context.Context, t *table, reason string) error {
+func (s *stream) setAside(ctx context.Context, t *table, reason string, resumable bool) error {
 	delete(s.tables, t.number)
 	delete(s.draining, t.number)
-	s.asideN++
-	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), reason)
+	s.aside[t.number] = true
+	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), reason, resumable)
 }
 
 // finish leaves the target exact: sequences, and every constraint.

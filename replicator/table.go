@@ -61,7 +61,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 			why = s.misfit(captured, t.state)
 		}
 		if why != "" {
-			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why); err != nil {
+			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
 				return nil, err
 			}
 			continue
@@ -121,15 +121,15 @@ func (s *sides) misfit(captured capture.Table, in state.State) string {
 	if problems, _ := catalog.Fit(source, target); len(problems) > 0 {
 		return problems[0]
 	}
-	if in == state.Copying { // its indexes may be dropped for the copy
+	if in == state.Captured || in == state.Copying { // its indexes may be dropped for the copy
 		return ""
 	}
 	return catalog.Keyless(source, target)
 }
 
 // quarantine sets a table aside with a reason, and says so. at is the position up to which it has been applied.
-func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at change.Position, reason string) error {
-	if err := r.store.Quarantine(ctx, dst, t.number, reason, at); err != nil {
+func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at change.Position, reason string, resumable bool) error {
+	if err := r.store.Quarantine(ctx, dst, t.number, reason, resumable, at); err != nil {
 		return err
 	}
 	t.state, t.reason, t.position = state.Quarantined, reason, at

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/config"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/snapshot"
@@ -126,24 +127,39 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 		return err
 	}
 	var captured []capture.Table
-	for _, t := range s.tables {
-		captured = append(captured, t.captured)
+	for _, t := range s.all {
+		if !s.aside[t.number] {
+			captured = append(captured, t.captured)
+		}
 	}
 	drift, err := s.r.capture.Drift(ctx, s.src, captured, now)
 	if err != nil {
 		return err
 	}
 	for number, why := range drift {
-		if err := s.setAside(ctx, s.tables[number], why); err != nil {
+		t := s.tables[number]
+		if t == nil { // it is being copied, or drains: whoever does so has to let go of it first
+			return fmt.Errorf("%w: %s", errAnew, why)
+		}
+		if err := s.setAside(ctx, t, why, false); err != nil {
 			return err
 		}
 	}
+	return s.lookForNew(now)
+}
+
+// lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.
+func (s *stream) lookForNew(now *catalog.Catalog) error {
 	for name, t := range now.Tables {
 		known := slices.ContainsFunc(s.all, func(k *table) bool { return k.name == name })
-		if t.Kind == catalog.Ordinary && !known && s.r.config.Tables.Selects(name.Schema, name.Relation) && !s.upkeep.reported[name.String()] {
-			s.upkeep.report(name.String())
-			s.r.log.Warn("the configuration includes a table that is not replicated; create it on the target and restart pgibex", "table", name.String())
+		if t.Kind != catalog.Ordinary || known || s.r.reported[name] || !s.r.config.Tables.Selects(name.Schema, name.Relation) {
+			continue
 		}
+		s.r.reported[name] = true
+		if s.r.config.Tables.New == config.AddNew {
+			return fmt.Errorf("%w: %s has come", errAnew, name)
+		}
+		s.r.log.Warn("the configuration includes a table that is not replicated; create it on the target, then: pgibex add "+name.String(), "table", name.String())
 	}
 	return nil
 }

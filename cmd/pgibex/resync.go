@@ -15,6 +15,7 @@ func resyncCommand(o *options) *cobra.Command {
 		Long: `Has tables, given as schema.table, copied once more: because they are in quarantine, or because something else has written to the
 target. A table with a key is compared and repaired chunk by chunk, so that its readers never see it empty; one without a key, or
 whose first copy was not finished, is copied afresh. Where its triggers do not fit the source's table any more they are made anew.
+One that is in quarantine only because the target did not take its rows goes on from where it stood.
 
 A daemon that runs does it within a second or so; otherwise the next "pgibex run" or "pgibex catchup" does. "pgibex status" shows how far it is.`,
 		Example: "  pgibex resync public.orders\n  pgibex resync --all",
@@ -31,7 +32,7 @@ A daemon that runs does it within a second or so; otherwise the next "pgibex run
 			}
 			done, err := r.Resync(c.Context(), args, all)
 			for _, name := range done {
-				fmt.Fprintf(c.OutOrStdout(), "%s will be copied once more\n", name)
+				fmt.Fprintf(c.OutOrStdout(), "%s will be brought back\n", name)
 			}
 			return err
 		},

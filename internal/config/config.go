@@ -31,7 +31,14 @@ type Config struct {
 type Tables struct {
 	Include []string
 	Exclude []string
+	New     string // what to do about a table that comes while the stream runs: ReportNew or AddNew
 }
+
+// What may be done about a new table.
+const (
+	ReportNew = "report"
+	AddNew    = "add"
+)
 
 // Capture bounds what an installation does to the source.
 type Capture struct {
@@ -69,6 +76,7 @@ func (c *Config) Schema() string { return "pgibex_" + c.Stream }
 func Default() *Config {
 	return &Config{
 		Stream:  "main",
+		Tables:  Tables{New: ReportNew},
 		Capture: Capture{LockWait: time.Second, BacklogAlert: 10 * GB},
 		Copy:    Copy{Workers: 4, ChunkSize: 128 * MB, ChunkTime: 15 * time.Second},
 		Apply:   Apply{Workers: 4, BatchSize: 16 * MB, PollInterval: 200 * time.Millisecond},

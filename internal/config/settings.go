@@ -32,6 +32,7 @@ var settings = []setting{
 	{"target.dsn", into(targetDSN, decodeDSN), checkDSN(targetDSN, targetVariable)},
 	{"tables.include", into(include, decodeList), checkPatterns(include)},
 	{"tables.exclude", into(exclude, decodeList), checkPatterns(exclude)},
+	{"tables.new", into(newTables, decodeText), checkNew},
 	{"capture.lock_wait", into(lockWait, decodeDuration), within(lockWait, 10*time.Millisecond, time.Minute, formatDuration)},
 	{"capture.backlog_alert", into(backlogAlert, decodeLimit), checkLimit(backlogAlert)},
 	{"capture.backlog_stop", into(backlogStop, decodeLimit), checkLimit(backlogStop)},
@@ -49,6 +50,7 @@ func sourceDSN(c *Config) *string           { return &c.Source.DSN }
 func targetDSN(c *Config) *string           { return &c.Target.DSN }
 func include(c *Config) *[]string           { return &c.Tables.Include }
 func exclude(c *Config) *[]string           { return &c.Tables.Exclude }
+func newTables(c *Config) *string           { return &c.Tables.New }
 func lockWait(c *Config) *time.Duration     { return &c.Capture.LockWait }
 func backlogAlert(c *Config) *Bytes         { return &c.Capture.BacklogAlert }
 func backlogStop(c *Config) *Bytes          { return &c.Capture.BacklogStop }
@@ -85,6 +87,13 @@ func checkStream(c *Config) error {
 	if !streamName.MatchString(c.Stream) {
 		return fmt.Errorf("%s cannot name a stream: write a small letter, then up to 30 small letters, digits and underscores",
 			showValue(c.Stream))
+	}
+	return nil
+}
+
+func checkNew(c *Config) error {
+	if c.Tables.New != ReportNew && c.Tables.New != AddNew {
+		return fmt.Errorf("%s is neither %s nor %s", showValue(c.Tables.New), ReportNew, AddNew)
 	}
 	return nil
 }

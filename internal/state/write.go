@@ -23,6 +23,11 @@ func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from 
 		number, from.Snapshot.String(), from.Clock)
 }
 
+// Resume lets a table in quarantine go on from its position.
+func (s *Store) Resume(ctx context.Context, conn *pg.Conn, number int) error {
+	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, changed_at = now() WHERE number = $1 AND state = 'quarantined' AND resumable", number)
+}
+
 // CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now.
 func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, number, now int, method Method) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
@@ -72,14 +77,15 @@ func (s *Store) SetPosition(ctx context.Context, conn *pg.Conn, number int, at c
 		number, at.Snapshot.String(), at.Clock)
 }
 
-// Quarantine sets the table aside. Its position stays where it is, and holds its deltas.
-func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reason string, at change.Position) error {
+// Quarantine sets the table aside. Its position stays where it is, and holds its deltas. resumable: nothing is missing in them, so that it
+// may go on from there.
+func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reason string, resumable bool, at change.Position) error {
 	return s.write(ctx, conn, "quarantine",
 		`UPDATE {{schema}}.relation
-		    SET state = 'quarantined', reason = $2, changed_at = now(),
-		        position = coalesce(position, $3), position_clock = coalesce(position_clock, $4)
+		    SET state = 'quarantined', reason = $2, resumable = $3, changed_at = now(),
+		        position = coalesce(position, $4), position_clock = coalesce(position_clock, $5)
 		  WHERE number = $1`,
-		number, reason, at.Snapshot.String(), at.Clock)
+		number, reason, resumable, at.Snapshot.String(), at.Clock)
 }
 
 // write changes one table's state. Outside of a transaction, where the caller has not done so, it makes sure of the
