@@ -17,6 +17,9 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
+//go:embed sql/give_way.sql
+var giveWaySQL string
+
 //go:embed sql/writers.sql
 var writersSQL string
 
@@ -142,6 +145,12 @@ func holders(ctx context.Context, conn *pg.Conn, oids []uint32) (map[uint32][]wr
 		holders[oid] = append(holders[oid], w)
 	}
 	return holders, rows.Err()
+}
+
+// GiveWay ends what sessions of this stream are reading from tables that somebody else waits for, and returns how many they are.
+func (c *Capture) GiveWay(ctx context.Context, conn *pg.Conn) (n int, err error) {
+	err = conn.QueryRow(ctx, giveWaySQL, "pgibex/"+strings.TrimPrefix(c.script.stream, "pgibex_")+"/").Scan(&n)
+	return n, err
 }
 
 // Unsealed says whether a segment that was left may still be written to.

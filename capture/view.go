@@ -191,6 +191,9 @@ func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 			return &BusyError{l.Number, errRewritten}
 		}
 		if err := v.copyOut(query)(ctx, w); err != nil {
+			if pg.State(err) == pg.QueryCanceled { // given up for somebody who waits for the table
+				err = &BusyError{l.Number, err}
+			}
 			return err
 		}
 		return v.conn.Run(ctx, "ROLLBACK TO reading; RELEASE reading")

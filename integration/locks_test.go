@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pgibex/pgibex/internal/config"
 )
 
 // An application that locks several tables at once must never meet us holding one of them and waiting for another: 9.2 would
@@ -31,6 +33,43 @@ func TestTruncateCascadeNeverDeadlocks(t *testing.T) {
 	stop()
 	s.catchUp()
 	s.equal()
+}
+
+// Whoever wants a table of the source for himself waits no longer than a second for us to stop reading it, however long the target
+// takes.
+func TestReadsGiveWay(t *testing.T) {
+	s := newStream(t, `CREATE TABLE big (id int PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY)`)
+	s.src("INSERT INTO big SELECT g, repeat('v', 200) FROM generate_series(1, 40000) g; INSERT INTO small SELECT generate_series(1, 10)")
+	s.dst(`CREATE SCHEMA there; CREATE TABLE there.slow AS SELECT 1;
+		CREATE FUNCTION there.slowly(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001) FROM there.slow; RETURN true; END $$;
+		ALTER TABLE big ADD CHECK (there.slowly(v))`)
+	wait := func(what string) {
+		t.Helper()
+		s.eventually(what+" is being read", 30*time.Second, s.holds(s.sourceDSN, `EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'big'::regclass AND application_name LIKE 'pgibex/it/%'
+			AND now() - xact_start > '500 ms')`))
+		began := time.Now()
+		s.src("BEGIN; LOCK TABLE big; COMMIT") // as TRUNCATE and ALTER TABLE do
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s: the application waited for %s", what, took)
+		}
+	}
+	stop := s.run()
+	wait("the copy")
+	s.dst("DELETE FROM there.slow")
+	s.streaming()
+	s.equalTable("public.big")
+	s.config.Apply.BatchSize = 256 * config.KB
+	stop()
+	s.src("UPDATE big SET v = 'drained'")
+	gate := session{s, s.connect(s.targetDSN)}
+	gate.do("BEGIN; SELECT FROM big WHERE id = 30000 FOR UPDATE")
+	stop = s.run()
+	s.eventually("the drain waits on the target", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"))
+	s.src("BEGIN; LOCK TABLE big; COMMIT")
+	gate.do("ROLLBACK")
+	s.streaming()
+	stop()
+	s.sameRows()
 }
 
 // A table that somebody has locked for long holds up nobody else.

@@ -308,6 +308,10 @@ func (d *drainWorker) drainRange(ctx context.Context, whole capture.Range) error
 		switch {
 		case err == nil:
 			next, alone = piece.To, false
+		case pg.State(err) == pg.QueryCanceled && ctx.Err() == nil: // given up for somebody who waits for the table
+			if err := d.connect(ctx); err != nil {
+				return err
+			}
 		case pg.State(err) == pg.DeadlockDetected && ctx.Err() == nil,
 			errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
 			alone = true
@@ -337,6 +341,7 @@ func (d *drainWorker) tryPiece(ctx context.Context, piece capture.Range, end int
 		d.single.RLock()
 		defer d.single.RUnlock()
 	}
+	defer d.r.courtesy.reading()()
 	return d.piece(ctx, piece, end)
 }
 

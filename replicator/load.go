@@ -267,7 +267,9 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 
 // copyChunk copies one chunk, or splits it when it takes too long.
 func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
+	done := w.r.courtesy.reading()
 	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.careful, w.r.capture.Now)
+	done()
 	if errors.Is(err, snapshot.ErrTooLong) {
 		if err := w.connect(ctx); err != nil {
 			return err
@@ -370,6 +372,10 @@ func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
 func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if j.chunk != nil && pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil {
 		w.r.log.Info("a table is locked on the target; its copy waits", "table", j.t.name.String())
+		w.q.push(j)
+		return nil
+	}
+	if j.chunk != nil && pg.State(err) == pg.QueryCanceled && ctx.Err() == nil { // given up for somebody who waits for the table
 		w.q.push(j)
 		return nil
 	}

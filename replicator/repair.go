@@ -44,7 +44,9 @@ func (w *loadWorker) repair(ctx context.Context, t *loading) error {
 // repairChunk merges what one chunk brings. The sessions may be others after an error.
 func (w *loadWorker) repairChunk(ctx context.Context, t *loading, c snapshot.Chunk, writer *apply.Writer, rows func() change.CopyFunc) error {
 	for {
+		done := w.r.courtesy.reading()
 		stats, err := writer.Piece(ctx, t.apply.Sparing(), rows(), w.r.loader.Done(t.number, c))
+		done()
 		var tableErr *apply.TableError
 		switch {
 		case err == nil:
@@ -54,7 +56,7 @@ func (w *loadWorker) repairChunk(ctx context.Context, t *loading, c snapshot.Chu
 			return nil
 		case ctx.Err() != nil:
 			return err
-		case pg.State(err) == pg.LockNotAvailable, errors.As(err, &tableErr) && writer.Soften(t.number, err):
+		case pg.State(err) == pg.LockNotAvailable, pg.State(err) == pg.QueryCanceled, errors.As(err, &tableErr) && writer.Soften(t.number, err):
 			if err := w.connect(ctx); err != nil {
 				return err
 			}

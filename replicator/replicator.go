@@ -33,8 +33,9 @@ type Replicator struct {
 	onProgress func(Progress)
 	readTables func() (config.Tables, error) // the configuration as it is now
 
-	standby atomic.Bool   // another process carries the stream
-	anew    chan struct{} // ends the present attempt
+	courtesy courtesy
+	standby  atomic.Bool   // another process carries the stream
+	anew     chan struct{} // ends the present attempt
 
 	reported map[catalog.Name]bool // tables that have come, said once
 
@@ -148,6 +149,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.giveWay(ctx) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
 	return group.Wait()
@@ -189,7 +191,7 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 // passes says whether beginning anew may mend an error.
 func passes(err error) bool {
 	return pg.Transient(err) || errors.Is(err, state.ErrFenced) || errors.Is(err, capture.ErrFenced) || errors.Is(err, capture.ErrChanged) ||
-		errors.Is(err, snapshot.ErrRewritten) || errors.Is(err, errLockLost) || errors.Is(err, errAnew) || errors.Is(err, capture.ErrStopped)
+		errors.Is(err, snapshot.ErrRewritten) || errors.Is(err, errLockLost) || errors.Is(err, errAnew) || errors.Is(err, errSilent) || errors.Is(err, errGaveWay) || errors.Is(err, capture.ErrStopped)
 }
 
 // errAnew asks for a new beginning: what is to be carried has changed.

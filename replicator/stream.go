@@ -20,6 +20,9 @@ import (
 	"github.com/pgibex/pgibex/internal/state"
 )
 
+// errSilent means that the source does not answer.
+var errSilent = errors.New("the source does not answer")
+
 // errGoalReached ends an attempt that has nothing more to do.
 var errGoalReached = errors.New("goal reached")
 
@@ -150,7 +153,7 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 // poll looks for changes, applies them, and does what upkeep is due. more asks for another poll at once.
 func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	asked := time.Now()
-	now, err := s.r.capture.Now(ctx, s.src)
+	now, err := s.now(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -179,7 +182,9 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
+	done := s.r.courtesy.reading()
 	err = s.batch(ctx, view, fit)
+	done()
 	view.Close(ctx)
 	more = err != nil || len(long) > 0
 	if err != nil {
@@ -203,6 +208,20 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	}
 	s.last = view.Position.Snapshot
 	return false, s.maintain(ctx, view)
+}
+
+// answerTimeout is how long the source may take to say whether anything has happened, before it counts as out of reach: another
+// daemon may reach it.
+const answerTimeout = 8 * time.Second
+
+func (s *stream) now(ctx context.Context) (change.Position, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	now, err := s.r.capture.Now(limited, s.src)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: %w", errSilent, err)
+	}
+	return now, err
 }
 
 // beat writes the position now and then although nothing has changed in our tables since: others wait to see it pass.
