@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// TestBacklogInBoundedMemory lets a million changes gather (PGIBEX_BACKLOG of them, if it is set) while no daemon runs, kills the
+// TestBacklogInBoundedMemory lets 300,000 changes gather (PGIBEX_BACKLOG of them, if it is set) while no daemon runs, kills the
 // daemon that applies them on the way, and watches what it takes: memory, the source's time, and the disk that is given back.
 func TestBacklogInBoundedMemory(t *testing.T) {
-	changes := 1_000_000
+	changes := 300_000
 	if text := os.Getenv("PGIBEX_BACKLOG"); text != "" {
 		var err error
 		if changes, err = strconv.Atoi(text); err != nil {
@@ -31,38 +31,37 @@ func TestBacklogInBoundedMemory(t *testing.T) {
 	seqScans := "SELECT coalesce(sum(seq_scan), 0)::int FROM pg_stat_user_tables WHERE relname LIKE 'delta%' OR relname = 'big'"
 	scannedBefore := one[int](s, s.sourceDSN, seqScans)
 
+	const smallBatches = "apply: {batch_size: 1MB}"
 	began := time.Now()
-	first := s.daemon("")
+	first := s.daemon(smallBatches)
 	s.eventually("pieces are applied", time.Minute, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pgibex_it.drain WHERE next_block > 0 AND next_block < end_block)"))
 	peak := first.peakMemory()
 	first.kill()
 	before := left()
-	second := s.daemon("")
+	second := s.daemon(smallBatches)
 	second.says("long backlog")
 	if after := left(); after > before {
 		t.Errorf("%d blocks are left to the second daemon, %d were when the first was killed", after, before)
 	}
 	s.src("UPDATE other SET n = 1")
 	s.eventually("other tables do not wait", time.Minute, s.holds(s.targetDSN, "(SELECT bool_and(n = 1) FROM other)"))
-	told := false
-	s.eventually("everything is applied", time.Duration(changes/10_000+60)*time.Second, func() bool {
-		status := s.status()
-		for _, table := range status.Tables {
-			told = told || table.DrainBlocks > 0
-		}
-		return status.Consistent && status.BacklogRows == 0
-	})
-	if !told {
-		t.Error("the status did not say how far it was")
+	if left() > 0 && s.status().Tables[0].DrainBlocks == 0 { // the status reads the segments: it is asked once
+		t.Error("the status does not say how far it is")
 	}
+	s.eventually("everything is applied", time.Duration(changes/10_000+60)*time.Second,
+		s.holds(s.targetDSN, "NOT EXISTS (SELECT 1 FROM pgibex_it.drain) AND NOT EXISTS (SELECT 1 FROM pgibex_it.relation WHERE position IS NOT NULL OR state <> 'streaming')"))
 	took := time.Since(began)
 	s.src("UPDATE big SET n = -1 WHERE id = 1") // upkeep comes after a batch
 	s.eventually("the disk is given back", time.Minute, s.holds(s.sourceDSN, "(SELECT sum(pg_relation_size(oid)) < 4000000 FROM pg_class WHERE relname LIKE 'delta%')"))
 	peak = max(peak, second.peakMemory())
+	// Each segment is looked through once before it is emptied; the rest is the status and the judge's own.
 	scanned := one[int](s, s.sourceDSN, seqScans) - scannedBefore
 	t.Logf("%d changes: applied in %s with a crash on the way, %d MiB resident at most, %d scans of tables or segments", changes, took.Round(time.Millisecond), peak>>20, scanned)
 	if peak > 64<<20 {
 		t.Errorf("the daemon took %d MiB", peak>>20)
+	}
+	if scanned > 20 {
+		t.Errorf("tables or segments were scanned %d times", scanned)
 	}
 	second.terminate()
 	s.sameRows()

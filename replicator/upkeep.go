@@ -49,10 +49,8 @@ const (
 
 // maintain does what is due between two batches. view is the one just applied, nil if nothing had happened.
 func (s *stream) maintain(ctx context.Context, view *capture.View) error {
-	if view != nil {
-		if err := s.purge(ctx, view); err != nil {
-			return err
-		}
+	if err := s.purge(ctx, view); err != nil {
+		return err
 	}
 	if time.Since(s.upkeep.drift) > driftEvery {
 		s.upkeep.drift = time.Now()
@@ -100,8 +98,10 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 			continue
 		}
 		applied := t.at(s.persisted).Snapshot
-		if err := s.r.capture.ForgetTruncations(ctx, s.src, view, t.log, applied); err != nil {
-			return err
+		if view != nil {
+			if err := s.r.capture.ForgetTruncations(ctx, s.src, view, t.log, applied); err != nil {
+				return err
+			}
 		}
 		if err := s.r.capture.Empty(ctx, s.src, t.log, applied); err != nil {
 			return err
