@@ -37,6 +37,10 @@ test: go-present servers-present ## every test, on real servers
 		fi; \
 	fi; exit $$failed
 
+.PHONY: torture
+torture: go-present servers-present ## random faults under a random application [FAULTS=n] [SEED=n] [MINUTES=n]
+	TORTURE_FAULTS=$(FAULTS) TORTURE_SEED=$(SEED) TORTURE_MINUTES=$(MINUTES) go test -count=1 -v -timeout 24h -run 'TestTorture$$' ./integration/torture
+
 .PHONY: unit
 unit: go-present ## the tests that need no server
 	@go test -race -short ./...
