@@ -21,5 +21,5 @@ func (c *Capture) Migrate(ctx context.Context, conn *pg.Conn) error {
 	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
 		return state.Migrate(ctx, conn, c.script.sql, migrations)
 	}
-	return nil //nolint:nilerr // whoever works with it will meet it
+	return nil // any other error will be met by whoever works with it
 }

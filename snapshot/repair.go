@@ -95,14 +95,11 @@ func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
 				if err := rows.Scan(&n); err != nil {
 					return err
 				}
-				row := change.MarkGone
+				row := make([]string, len(keys))
 				for i := range keys {
-					if i > 0 {
-						row += "\t"
-					}
-					row += pg.CopyField(keys[i][n])
+					row[i] = pg.CopyField(keys[i][n])
 				}
-				_, err := io.WriteString(w, row+"\n")
+				_, err := io.WriteString(w, change.MarkGone+strings.Join(row, "\t")+"\n")
 				return err
 			})
 			for i := range keys {
