@@ -104,6 +104,9 @@ func TestSQLASCIIWithItsEncodingNamed(t *testing.T) {
 	s.dst(`UPDATE by_name SET note = 'ü!' WHERE name = 'Müller 50'; DELETE FROM by_name WHERE name = 'Öl 7'; INSERT INTO by_name VALUES ('Ä new');
 		UPDATE by_number SET v = 'ä' WHERE id = 20; UPDATE keyless SET w = 'ö'; DELETE FROM by_two WHERE c = 'æ'`)
 	command(t, nil, "verify", "-c", file).wants(t, 1, "(name)=(Müller 50)", "note", "(name)=(Öl 7)", "(name)=(Ä new)", "(id)=(20)", "(æ,", "(æ,ö)", "(c, n)=(æ")
+	command(t, nil, "resync", "--all", "-c", file).wants(t, 0)
+	s.resynced("public.by_name", "public.by_two", "public.by_number", "public.keyless")
+	command(t, nil, "verify", "-c", file).wants(t, 0)
 }
 
 // TestSQLASCIIWithoutItsEncodingNamed: what is UTF8 passes. What is not puts its table in quarantine, with key and column, whether it is met in the
