@@ -138,7 +138,8 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 		return err
 	}
 	defer sides.close()
-	if err := r.install(ctx, sides); err != nil {
+	late, err := r.install(ctx, sides, g.mark != nil)
+	if err != nil {
 		return err
 	}
 	tables, err := r.known(ctx, sides)
@@ -149,6 +150,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.installLate(ctx, late) })
 	group.Go(func() error { return r.giveWay(ctx) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
@@ -201,7 +203,7 @@ var errAnew = errors.New("the source's tables have changed")
 func (r *Replicator) reach(ctx context.Context) error {
 	for _, server := range []pg.Server{r.source, r.target} {
 		conn, err := server.Connect(ctx, "check")
-		if err != nil {
+		if _, refused := errors.AsType[*pg.ConnectError](err); err != nil && (refused || !pg.Transient(err)) {
 			return err
 		}
 		conn.CloseNow()
