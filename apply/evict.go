@@ -18,6 +18,9 @@ func (w *Writer) evict(ctx context.Context, t *Table) error {
 	if w.conn.Version >= 110000 {
 		query = strings.ReplaceAll(query, "/*nkeys*/i.indnatts", "i.indnkeyatts")
 	}
+	if w.conn.Version >= 120000 { // such a collation may find equal what the source tells apart
+		query += " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_collation WHERE oid = ANY (i.indcollation) AND NOT collisdeterministic)"
+	}
 	rows, err := w.conn.Query(ctx, query, t.Name.SQL(), append([]string{}, t.exclusives...))
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 		return t
 	}
 	key := columns[:len(source.Key.Columns)]
-	t.keyFields, t.keyNames, t.exclusives = len(key), names(key), source.Exclusives
+	t.keyFields, t.keyNames, t.exclusives = len(key), names(key), alike(source, target)
 	unique := target.UniqueOn(t.keyNames)
 	t.create += createStage(gone, key)
 	t.copyGone = copyFrom(gone, key)
@@ -68,6 +68,17 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 		t.upsert = "" // replaced row by row then
 	}
 	return t
+}
+
+// alike are the source's unique definitions that mean the same on the target: those on columns whose type is another there (citext
+// for text) may exclude more.
+func alike(source, target *catalog.Table) []string {
+	return slices.DeleteFunc(slices.Clone(source.Exclusives), func(definition string) bool {
+		return slices.ContainsFunc(source.Columns, func(c catalog.Column) bool {
+			there := target.Column(c.Name)
+			return strings.Contains(definition, c.Name) && (there == nil || there.BaseType != c.BaseType)
+		})
+	})
 }
 
 // Sparing is the table, to be written to only where a row differs: what is merged is mostly there already.

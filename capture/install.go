@@ -63,6 +63,9 @@ func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, 
 		}
 		return conn.Run(ctx, c.script.triggers(number, t))
 	})
+	if pg.State(err) == pg.UndefinedTable {
+		err = ErrChanged
+	}
 	if err != nil {
 		return 0, fmt.Errorf("install capture on %s: %w", t.Name, err)
 	}
@@ -89,6 +92,10 @@ func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table
 // Uninstall removes the triggers and every other object of one table. ErrChanged if somebody else has done so.
 func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker Locker) error {
 	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
+		// Whoever follows the stream must not go on with what is about to go.
+		if err := conn.Run(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1")); err != nil {
+			return err
+		}
 		tag, err := conn.Exec(ctx, c.script.sql("SELECT 1 FROM {{schema}}.captured WHERE number = $1 FOR UPDATE"), t.Number)
 		if err != nil {
 			return err

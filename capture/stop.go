@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,14 +22,21 @@ func (c *Capture) Size(ctx context.Context, conn *pg.Conn) (bytes int64, err err
 // recorded before. The application does not notice: functions are replaced, which takes no lock on its tables. Nobody who has
 // taken the stream may go on with it.
 func (c *Capture) Stop(ctx context.Context, conn *pg.Conn, why string) (stopped bool, err error) {
+	var recording bool
+	err = conn.QueryRow(ctx, c.script.sql("SELECT EXISTS (SELECT 1 FROM {{schema}}.captured WHERE stopped IS NULL)")).Scan(&recording)
+	if err != nil || !recording {
+		return false, err
+	}
 	err = conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		tag, err := conn.Exec(ctx, c.script.sql("UPDATE {{schema}}.captured SET stopped = $1 WHERE stopped IS NULL"), why)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		stopped = true
 		if err := conn.Run(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1")); err != nil {
 			return err
+		}
+		tag, err := conn.Exec(ctx, c.script.sql("UPDATE {{schema}}.captured SET stopped = $1 WHERE stopped IS NULL"), why)
+		if err != nil {
+			return err
+		}
+		if stopped = tag.RowsAffected() > 0; !stopped {
+			return nil
 		}
 		rows, err := conn.Query(ctx, `SELECT p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)
 			FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -44,12 +52,7 @@ func (c *Capture) Stop(ctx context.Context, conn *pg.Conn, why string) (stopped 
 		if err != nil {
 			return err
 		}
-		for _, sql := range functions {
-			if err := conn.Run(ctx, sql); err != nil {
-				return err
-			}
-		}
-		return nil
+		return conn.Run(ctx, strings.Join(functions, ";\n"))
 	})
 	if err != nil {
 		return false, fmt.Errorf("stop recording changes: %w", err)
@@ -60,7 +63,8 @@ func (c *Capture) Stop(ctx context.Context, conn *pg.Conn, why string) (stopped 
 // Discard gives back the disk that stopped tables' segments take, as far as nobody has a lock on them: their changes can not be
 // applied any more.
 func (c *Capture) Discard(ctx context.Context, conn *pg.Conn) error {
-	rows, err := conn.Query(ctx, c.script.sql(`SELECT s.number, s.segment FROM {{schema}}.segment s JOIN {{schema}}.captured c USING (number) WHERE c.stopped IS NOT NULL`))
+	rows, err := conn.Query(ctx, c.script.sql(`SELECT s.number, s.segment FROM {{schema}}.segment s JOIN {{schema}}.captured c USING (number)
+		WHERE c.stopped IS NOT NULL AND pg_catalog.pg_relation_size(($1::text || '.delta_' || s.number || '_' || s.segment)::pg_catalog.regclass) > 0`), c.script.schema)
 	if err != nil {
 		return err
 	}

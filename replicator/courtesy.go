@@ -41,7 +41,7 @@ func (r *Replicator) giveWay(ctx context.Context) error {
 		}
 		now := r.courtesy.reads.Load() > 0
 		if !now || !before {
-			before = now
+			before, asked = now, false
 			continue
 		}
 		if conn == nil || conn.IsClosed() {

@@ -14,6 +14,8 @@ import (
 const (
 	guardEvery = 10 * time.Second
 	alertEvery = 10 * time.Minute
+	// guardTimeout is for a source out of reach; to stop recording hundreds of tables over a slow network takes a while.
+	guardTimeout = 2 * time.Minute
 )
 
 // guard watches what the changes that wait take of the source's disk, also while the target can not be reached, which is
@@ -25,7 +27,7 @@ func (r *Replicator) guard(ctx context.Context) error {
 	for {
 		if !r.standby.Load() {
 			if err := r.guardOnce(ctx, &alerted); err != nil && ctx.Err() == nil {
-				r.log.Debug("can not look at the disk that changes take on the source", "error", err)
+				r.log.Warn("can not look at the disk that changes take on the source", "error", err)
 			}
 		}
 		select {
@@ -37,7 +39,7 @@ func (r *Replicator) guard(ctx context.Context) error {
 }
 
 func (r *Replicator) guardOnce(ctx context.Context, alerted *time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, guardEvery)
+	ctx, cancel := context.WithTimeout(ctx, guardTimeout)
 	defer cancel()
 	src, err := r.source.Connect(ctx, "guard")
 	if err != nil {

@@ -72,11 +72,11 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	if err := s.load(ctx, r.capture); err != nil {
 		return err
 	}
-	if err := r.selectTables(s); err != nil {
-		return err
-	}
 	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
 		return refuse(problems, err)
+	}
+	if err := r.selectTables(s); err != nil {
+		return err
 	}
 	problems, err := r.checkTables(ctx, s)
 	return refuse(problems, err)
@@ -173,7 +173,14 @@ func (r *Replicator) selectTables(s *sides) error {
 	}
 	slices.SortFunc(s.selected, func(a, b *catalog.Table) int { return a.Name.Compare(b.Name) })
 	slices.Sort(s.warnings)
-	if unmatched := r.config.Tables.Unmatched(all); len(unmatched) > 0 {
+	unmatched := r.config.Tables.Unmatched(all)
+	if s.begun { // a table that was dropped is no reason to let the others down
+		for _, pattern := range unmatched {
+			s.warnings = append(s.warnings, fmt.Sprintf("tables.include: %s matches no table of the source", pattern))
+		}
+		return nil
+	}
+	if len(unmatched) > 0 {
 		return &RefusedError{Config: true, Problems: []string{fmt.Sprintf("tables.include: %s matches no table of the source; patterns are schema.table with * and ?", strings.Join(unmatched, ", "))}}
 	}
 	if len(s.selected) == 0 {

@@ -218,43 +218,57 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 		return nil, &RefusedError{Problems: problems}
 	}
 	r.warn(s)
+	var changes []func() error
 	for _, m := range members {
-		resumed, err := r.resume(ctx, s, m)
+		change, err := r.resync(ctx, s, m)
 		if err != nil {
-			return done, err
+			return nil, err
 		}
-		if resumed {
-			done = append(done, m.Name)
-			continue
-		}
-		number, err := r.captureAnew(ctx, s, m.Name)
-		if err != nil {
-			return done, err
-		}
-		method, err := r.method(ctx, s, m, number)
-		if err != nil {
-			return done, err
-		}
-		err = r.intervene(ctx, s.dst, func() error { return r.store.CopyAnew(ctx, s.dst, m.Name, number, method) })
-		if err != nil {
-			return done, err
-		}
+		changes = append(changes, change)
 		done = append(done, m.Name)
+	}
+	err = r.intervene(ctx, s.dst, func() error { // once for all: the daemon begins anew each time
+		for _, change := range changes {
+			if err := change(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return done, nil
 }
 
-// resume lets a table go on from its position, where nothing is missing in its deltas.
-func (r *Replicator) resume(ctx context.Context, s *sides, m state.Relation) (resumed bool, err error) {
+// resync makes sure that a table's changes are captured, and returns what is to be written to the stream's state.
+func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation) (change func() error, err error) {
+	resumable, err := r.resumable(ctx, s, m)
+	if err != nil {
+		return nil, err
+	}
+	if resumable {
+		return func() error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
+	}
+	number, err := r.captureAnew(ctx, s, m.Name)
+	if err != nil {
+		return nil, err
+	}
+	method, err := r.method(ctx, s, m, number)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return r.store.CopyAnew(ctx, s.dst, m.Name, number, method) }, nil
+}
+
+// resumable says whether a table may go on from its position: nothing is missing in its deltas.
+func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) (bool, error) {
 	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Number == m.Number })
 	if m.State != state.Quarantined || !m.Resumable || i < 0 {
 		return false, nil
 	}
 	drift, err := r.capture.Drift(ctx, s.src, s.captured[i:i+1], s.source)
-	if err != nil || drift[m.Number] != "" {
-		return false, err
-	}
-	return true, r.intervene(ctx, s.dst, func() error { return r.store.Resume(ctx, s.dst, m.Number) })
+	return drift[m.Number] == "", err
 }
 
 // method is how a table of the stream can be copied once more, with the key that is captured under that number.
@@ -311,11 +325,14 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			if err := r.buildAll(ctx, s.dst, []state.Relation{m}); err != nil {
-				return err
-			}
-			return r.store.Remove(ctx, s.dst, m.Number)
+			return r.store.Quarantine(ctx, s.dst, m.Number, "it is being removed from the stream", false, s.position)
 		})
+		if err == nil {
+			err = r.buildAll(ctx, s.dst, []state.Relation{m}) // which may take hours, while the others stream
+		}
+		if err == nil {
+			err = r.intervene(ctx, s.dst, func() error { return r.store.Remove(ctx, s.dst, m.Number) })
+		}
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) erro
 	return r.store.Uninstall(ctx, lead.conn)
 }
 
-// buildAll builds what was dropped for the copies of these tables and is still missing.
+// buildAll builds what was dropped for the copies of these tables, which nobody writes to any more, and is still missing.
 func (r *Replicator) buildAll(ctx context.Context, dst *pg.Conn, relations []state.Relation) error {
 	numbers := map[int]bool{}
 	for _, relation := range relations {
@@ -73,7 +73,7 @@ func (r *Replicator) buildAll(ctx context.Context, dst *pg.Conn, relations []sta
 			return err
 		}
 		for _, d := range definitions {
-			if err := r.loader.Build(ctx, dst, d); err != nil {
+			if err := r.loader.BuildAside(ctx, dst, d); err != nil {
 				return fmt.Errorf("%w; its definition is kept in the stream's state on the target: mend the rows and try again", err)
 			}
 		}
@@ -89,11 +89,12 @@ func (r *Replicator) buildAll(ctx context.Context, dst *pg.Conn, relations []sta
 		if !numbers[d.Number] {
 			continue
 		}
-		if err := r.loader.AddForeignKey(ctx, dst, d); err != nil {
-			return err
+		err := r.loader.AddForeignKey(ctx, dst, d)
+		if err == nil {
+			err = r.loader.ValidateForeignKey(ctx, dst, d)
 		}
-		if err := r.loader.ValidateForeignKey(ctx, dst, d); err != nil {
-			r.log.Warn("a foreign key of the target stays NOT VALID", "error", err)
+		if err != nil {
+			r.log.Warn("a foreign key of the target can not be built, or stays NOT VALID", "error", err)
 		}
 	}
 	return nil

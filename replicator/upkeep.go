@@ -146,19 +146,31 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.lookForNew(now)
+	return s.lookForNew(ctx, now)
 }
 
 // lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.
-func (s *stream) lookForNew(now *catalog.Catalog) error {
+func (s *stream) lookForNew(ctx context.Context, now *catalog.Catalog) error {
 	for name, t := range now.Tables {
 		known := slices.ContainsFunc(s.all, func(k *table) bool { return k.name == name })
 		if t.Kind != catalog.Ordinary || known || s.r.reported[name] || !s.r.config.Tables.Selects(name.Schema, name.Relation) {
 			continue
 		}
-		s.r.reported[name] = true
 		if s.r.config.Tables.New == config.AddNew {
-			return fmt.Errorf("%w: %s has come", errAnew, name)
+			var there bool
+			if err := s.dst.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL", name.SQL()).Scan(&there); err != nil {
+				return err
+			}
+			if there {
+				s.r.reported[name] = true
+				return fmt.Errorf("%w: %s has come", errAnew, name)
+			}
+			if s.upkeep.reported[name.String()] {
+				continue
+			}
+			s.upkeep.report(name.String())
+		} else {
+			s.r.reported[name] = true
 		}
 		s.r.log.Warn("the configuration includes a table that is not replicated; create it on the target, then: pgibex add "+name.String(), "table", name.String())
 	}

@@ -161,7 +161,7 @@ func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context
 	}
 	var same bool
 	var filenode int64
-	err = src.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid, pg_catalog.pg_relation_filenode($2::oid)::bigint", t.Source.SQL(), t.Source.OID).Scan(&same, &filenode)
+	err = src.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid, coalesce(pg_catalog.pg_relation_filenode($2::oid), 0)::bigint", t.Source.SQL(), t.Source.OID).Scan(&same, &filenode)
 	switch {
 	case err != nil:
 		return at, err

@@ -61,7 +61,7 @@ func (l *Loader) putOff(ctx context.Context, dst *pg.Conn, t Table) error {
 		if err != nil {
 			return fmt.Errorf("drop %s %s: %w", d.Kind, d.Name, err)
 		}
-		_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6)"),
+		_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (table_sql, kind, name) DO UPDATE SET number = EXCLUDED.number, failure = NULL"),
 			t.Number, d.Kind, d.Name, d.Ordinal, d.TableSQL, d.Statements)
 		if err != nil {
 			return err
@@ -84,10 +84,20 @@ func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]D
 	})
 }
 
-// Build builds an index, or a constraint with its index, and forgets its definition in the same transaction.
+// Build builds an index, or a constraint with its index, and forgets its definition in the same transaction, which only who
+// holds the stream may commit.
 func (l *Loader) Build(ctx context.Context, dst *pg.Conn, d Definition) error {
+	return l.build(ctx, dst, d, l.Store.Hold)
+}
+
+// BuildAside does so for a table that the stream leaves alone, whoever holds it.
+func (l *Loader) BuildAside(ctx context.Context, dst *pg.Conn, d Definition) error {
+	return l.build(ctx, dst, d, func(context.Context, *pg.Conn) error { return nil })
+}
+
+func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold func(context.Context, *pg.Conn) error) error {
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		if err := l.Store.Hold(ctx, dst); err != nil {
+		if err := hold(ctx, dst); err != nil {
 			return err
 		}
 		if err := dst.Run(ctx, strings.Join(d.Statements, ";\n")); err != nil {

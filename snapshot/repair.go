@@ -69,7 +69,7 @@ func (l *Loader) Sweeps(ctx context.Context, dst *pg.Conn, t Table) (todo []Chun
 	return todo, err
 }
 
-const filenodeSQL = "SELECT pg_catalog.pg_relation_filenode($1::oid)::bigint, pg_catalog.pg_relation_size($1::oid)"
+const filenodeSQL = "SELECT coalesce(pg_catalog.pg_relation_filenode($1::oid), 0)::bigint, coalesce(pg_catalog.pg_relation_size($1::oid), 0)"
 
 // sweepSize is how many bytes of the target's heap are swept in one transaction.
 const sweepSize = 8 << 20
@@ -81,6 +81,14 @@ const lookedUp = 5000
 // ErrRewritten if the blocks are those of another heap by now.
 func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
+		var same bool
+		err := src.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid", t.Source.SQL(), t.Source.OID).Scan(&same)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return change.ErrReplaced
+		}
 		s := sweeper{src: src, query: t.missingSQL(), keys: make([][]string, len(t.Source.KeyColumns())), to: w}
 		return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 			if err := dst.Run(ctx, "LOCK TABLE ONLY "+t.Target.SQL()+" IN ACCESS SHARE MODE"); err != nil {

@@ -128,6 +128,11 @@ func (s *Store) Uninstall(ctx context.Context, conn *pg.Conn) error {
 // Take makes this process the one that may write: whoever took the stream before is refused from now on,
 // once its transactions in flight have ended.
 func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
+	// Whoever has it now is told first, and lets go within a second: those who are in the midst of writing keep the lock below
+	// waiting, and would let others past it for ever.
+	if err := conn.Run(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1")); err != nil {
+		return err
+	}
 	var generation int64
 	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		// FOR UPDATE conflicts with the FOR KEY SHARE of Hold, which a mere UPDATE would not.

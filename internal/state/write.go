@@ -25,7 +25,7 @@ func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from 
 
 // Resume lets a table in quarantine go on from its position.
 func (s *Store) Resume(ctx context.Context, conn *pg.Conn, number int) error {
-	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, changed_at = now() WHERE number = $1 AND state = 'quarantined' AND resumable", number)
+	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, resumable = false, changed_at = now() WHERE number = $1 AND (state = 'quarantined' AND resumable OR state = 'streaming')", number)
 }
 
 // CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now.
@@ -44,6 +44,10 @@ func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 				return err
 			}
 		}
+		// Foreign keys do not act in our sessions, whose session_replication_role is replica.
+		if _, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.definition SET number = $2 WHERE number = $1"), number, now); err != nil {
+			return err
+		}
 		return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
 		    SET number = $2, state = 'captured', reason = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
 			number, now, method)
@@ -57,7 +61,17 @@ func (s *Store) SetMethod(ctx context.Context, conn *pg.Conn, number int, method
 
 // Remove forgets a table.
 func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
-	return s.write(ctx, conn, "remove table", "DELETE FROM {{schema}}.relation WHERE number = $1", number)
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := s.Hold(ctx, conn); err != nil {
+			return err
+		}
+		for _, table := range []string{"chunk", "drain", "definition"} { // foreign keys do not act in our sessions
+			if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
+				return err
+			}
+		}
+		return s.write(ctx, conn, "remove table", "DELETE FROM {{schema}}.relation WHERE number = $1", number)
+	})
 }
 
 // SetSourceGeneration remembers the source's own generation, within the stream taken.

@@ -30,7 +30,7 @@ CREATE TABLE {{schema}}.relation (
 -- The pieces of a table's initial copy. kind says what low (included) and high (excluded) count:
 -- values of the key, or blocks of the heap, of the target's for a sweep; null is unbounded.
 CREATE TABLE {{schema}}.chunk (
-    number   integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
+    number   integer NOT NULL,
     chunk    integer NOT NULL,
     kind     text NOT NULL CHECK (kind IN ('table', 'key', 'block', 'sweep')),
     low      bigint,
@@ -44,7 +44,7 @@ CREATE TABLE {{schema}}.chunk (
 
 -- Indexes and constraints that were dropped for the copy, until they are built again.
 CREATE TABLE {{schema}}.definition (
-    number     integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
+    number     integer NOT NULL,
     name       text NOT NULL,
     kind       text NOT NULL CHECK (kind IN ('index', 'constraint', 'foreign key')),
     ordinal    integer NOT NULL,                 -- the order in which a table's are built
@@ -57,7 +57,7 @@ CREATE TABLE {{schema}}.definition (
 -- How far a long backlog of one table has been applied: ranges of blocks of its segments, each taken by one worker, up to the
 -- end they had when the snapshot was taken that becomes the table's position when all of them are done.
 CREATE TABLE {{schema}}.drain (
-    number         integer NOT NULL REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE,
+    number         integer NOT NULL,
     segment        integer NOT NULL,
     next_block     bigint NOT NULL,
     end_block      bigint NOT NULL,

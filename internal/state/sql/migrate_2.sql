@@ -3,8 +3,8 @@ ALTER TABLE {{schema}}.stream ADD source_generation bigint NOT NULL DEFAULT 0;
 ALTER TABLE {{schema}}.relation ADD resumable boolean NOT NULL DEFAULT false;
 ALTER TABLE {{schema}}.relation ADD method text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace'));
 ALTER TABLE {{schema}}.chunk DROP CONSTRAINT chunk_kind_check, ADD CONSTRAINT chunk_kind_check CHECK (kind IN ('table', 'key', 'block', 'sweep')),
-    DROP CONSTRAINT chunk_number_fkey, ADD CONSTRAINT chunk_number_fkey FOREIGN KEY (number) REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE;
+    DROP CONSTRAINT chunk_number_fkey;
 ALTER TABLE {{schema}}.definition
-    DROP CONSTRAINT definition_number_fkey, ADD CONSTRAINT definition_number_fkey FOREIGN KEY (number) REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE;
+    DROP CONSTRAINT definition_number_fkey;
 ALTER TABLE {{schema}}.drain DROP CONSTRAINT drain_pkey, ADD PRIMARY KEY (number, segment, end_block),
-    DROP CONSTRAINT drain_number_fkey, ADD CONSTRAINT drain_number_fkey FOREIGN KEY (number) REFERENCES {{schema}}.relation ON DELETE CASCADE ON UPDATE CASCADE;
+    DROP CONSTRAINT drain_number_fkey;
