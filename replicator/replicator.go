@@ -74,14 +74,17 @@ func (r *Replicator) reload() {
 	r.config.Tables = tables
 }
 
-// migrate brings the layouts that an older pgibex has made to this one's.
+// migrate brings the layouts that an older pgibex has made to this one's, and refuses those of a newer one.
 func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
 	_, err := r.store.Stream(ctx, dst) // other errors are met again by whoever needs it
-	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
+	switch other, ok := errors.AsType[*state.VersionError](err); {
+	case ok && other.Version > state.Version:
+		return err
+	case ok:
 		if err := r.store.Migrate(ctx, dst); err != nil {
 			return err
 		}
-		r.log.Info("migrated the stream's state on the target", "from", old.Version, "to", state.Version)
+		r.log.Info("migrated the stream's state on the target", "from", other.Version, "to", state.Version)
 	}
 	src, err := r.source.Connect(ctx, "source")
 	if err != nil {
