@@ -312,13 +312,11 @@ func (c *Capture) addSegment(ctx context.Context, conn *pg.Conn, l *Log, s *segm
 // segmentRetry is how long a segment is left alone after somebody's lock (pg_dump's, for hours) kept it from being emptied.
 const segmentRetry = 5 * time.Second
 
-// steadySegments is how many segments a table keeps: one written to and one to switch to.
-const steadySegments = 2
-
-// Empty gives the disk of applied segments back, as far as no lock stands in the way. applied is the position
+// Empty gives the disk of applied segments back, as far as no lock stands in the way. None is dropped, however many there
+// are: a pg_dump of the source lists all tables first and fails when one is gone as it comes to it. applied is the position
 // committed on the target for this table: the source remembers it, and a target behind it is refused from then on.
 func (c *Capture) Empty(ctx context.Context, conn *pg.Conn, l *Log, applied change.Snapshot) error {
-	for _, s := range slices.Clone(l.segments) {
+	for _, s := range l.segments {
 		if !s.emptiable() || time.Now().Before(s.retryAfter) {
 			continue
 		}
@@ -331,7 +329,6 @@ func (c *Capture) Empty(ctx context.Context, conn *pg.Conn, l *Log, applied chan
 
 func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *segment, applied change.Snapshot) error {
 	name := c.script.delta(l.Number, s.number)
-	drop := len(l.segments) > steadySegments
 	err := c.held(ctx, conn, func(ctx context.Context) error {
 		if err := conn.Run(ctx, "LOCK TABLE ONLY "+name+" IN ACCESS EXCLUSIVE MODE NOWAIT"); err != nil {
 			return err
@@ -348,10 +345,7 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 		if err := c.setPurged(ctx, conn, l.Number, applied); err != nil {
 			return err
 		}
-		if !drop {
-			return conn.Run(ctx, "TRUNCATE ONLY "+name)
-		}
-		return conn.Run(ctx, "DROP TABLE "+name+";"+c.script.sql(fmt.Sprintf("DELETE FROM {{schema}}.segment WHERE number = %d AND segment = %d", l.Number, s.number)))
+		return conn.Run(ctx, "TRUNCATE ONLY "+name)
 	})
 	if errors.Is(err, errUnapplied) {
 		s.changes++ // read it again
@@ -365,9 +359,6 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 		return err
 	}
 	s.size, s.readSize = 0, 0
-	if drop {
-		l.segments = slices.DeleteFunc(l.segments, func(other *segment) bool { return other == s })
-	}
 	return nil
 }
 

@@ -127,7 +127,7 @@ func (v *View) Part(l *Log, since change.Snapshot) (part change.Part, ok bool) {
 	part = change.Part{Table: l.Number, Truncated: v.Truncated(l, since)}
 	var from []string
 	for _, s := range sortedSegments(l.segments) {
-		if s.pending() {
+		if s.pending() || s.active && part.Truncated { // the truncation may be all that ever happened
 			from = append(from, v.script.delta(l.Number, s.number))
 			v.reads = append(v.reads, readMark{s, s.changes, s.size})
 		}

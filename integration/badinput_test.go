@@ -213,6 +213,27 @@ func TestPairsRefused(t *testing.T) {
 		r.wants(t, 1, "source: the server is in recovery, a standby; give the address of its primary")
 		r.brief(t, 1)
 	})
+	t.Run("target in recovery", func(t *testing.T) {
+		standby := pgtest.Own(t, pgserver.TargetVersion)
+		s.exec(standby.DSN("postgres"), "CREATE TABLE a (id int PRIMARY KEY)")
+		if err := standby.Stop(pgserver.Fast); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(standby.DataDir(), "standby.signal"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := standby.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []string{"run", "catchup", "install"} {
+			r := command(t, nil, c, "-c", addresses(t, s.sourceDSN, standby.DSN("postgres"), ""))
+			r.wants(t, 1, "target: the server is in recovery, a standby; give the address of its primary")
+			r.brief(t, 1)
+		}
+		if ours := s.ours(standby.DSN("postgres")); len(ours) > 0 {
+			t.Errorf("the standby has %v", ours)
+		}
+	})
 	s.untouched()
 }
 

@@ -113,7 +113,7 @@ func TestDefinitionsAfterTheCopy(t *testing.T) {
 		ALTER TABLE t ADD CONSTRAINT apart EXCLUDE USING gist (circle(p, 0) WITH &&) WHERE (code < 100); CREATE INDEX pts ON t USING gist (p);
 		COMMENT ON INDEX plain IS 'it''s plain'; COMMENT ON CONSTRAINT apart ON t IS 'kept apart'; COMMENT ON CONSTRAINT "to T" ON refers IS 'refers';
 		CREATE UNIQUE INDEX ri ON t (id, code) ; ALTER TABLE t ALTER code SET NOT NULL, REPLICA IDENTITY USING INDEX ri; CLUSTER t USING plain; ALTER TABLE t ADD CHECK (id > 0);
-		ALTER TABLE refers ADD CONSTRAINT unchecked CHECK (id < 1000000) NOT VALID; ALTER TABLE refers ADD FOREIGN KEY (t_id) REFERENCES t NOT VALID`)
+		ALTER TABLE refers ADD CONSTRAINT unchecked CHECK (id < 1000000) NOT VALID; ALTER TABLE refers ADD FOREIGN KEY (t_id) REFERENCES t NOT VALID, ADD CONSTRAINT late UNIQUE (t_code) DEFERRABLE`)
 	s.config.Copy.ChunkSize = 64 * config.KB
 	s.src(`INSERT INTO other SELECT g, 'o' FROM generate_series(1, 100) g; INSERT INTO t SELECT g, g, g % 100 + 1, 'v' || g, point(g, g) FROM generate_series(1, 3000) g;
 		INSERT INTO refers SELECT g, g, g FROM generate_series(1, 3000) g; ANALYZE`)

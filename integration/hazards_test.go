@@ -56,12 +56,13 @@ func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
 	}
 	stop := s.run()
 	s.eventually("its successor waits for it", 20*time.Second, func() bool {
-		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE '%.stream FOR UPDATE')")
 	})
 	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	s.streaming()
+	s.src(`INSERT INTO log VALUES ('z')`) // whatever is applied twice comes with it
+	s.eventually("its successor goes on", 20*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM log WHERE what = 'z')"))
 	stop()
 	s.equal()
 }
@@ -80,7 +81,7 @@ func TestSegmentsAreReadOnceTheSourceIsTaken(t *testing.T) {
 	stop := s.run()
 	s.src(`INSERT INTO a VALUES (1)`)
 	s.eventually("its successor waits for it", 20*time.Second, func() bool {
-		return one[bool](s, s.sourceDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+		return one[bool](s, s.sourceDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE 'UPDATE %.stream SET generation%')")
 	})
 	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)

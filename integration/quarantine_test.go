@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,14 +169,16 @@ func TestMeddlingIsNoticedByTheDaemon(t *testing.T) {
 	s := newMeddled(t)
 	d := s.daemon("")
 	s.streaming()
-	s.meddled("trigger_disabled", "column_added", "key_renamed", "dropped")
-	for _, m := range meddling {
-		switch m.name {
-		case "trigger_disabled", "column_added", "key_renamed", "dropped":
-			s.eventually(m.name+" is noticed", time.Minute, func() bool {
-				state, reason := s.state("public." + m.name)
-				return state == "quarantined" && strings.Contains(reason, m.reason)
-			})
+	// The first two make no batch fail, and are found only by who looks; what makes one fail has all tables looked at.
+	for _, group := range [][]string{{"trigger_disabled", "column_added"}, {"key_renamed", "dropped"}} {
+		s.meddled(group...)
+		for _, m := range meddling {
+			if slices.Contains(group, m.name) {
+				s.eventually(m.name+" is noticed", time.Minute, func() bool {
+					state, reason := s.state("public." + m.name)
+					return state == "quarantined" && strings.Contains(reason, m.reason)
+				})
+			}
 		}
 	}
 	s.src("INSERT INTO fine VALUES (1, 'on')")

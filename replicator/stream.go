@@ -308,7 +308,7 @@ func (r *Replicator) observe(stats apply.Stats, start time.Time) {
 }
 
 // heartbeat is how long the target's position may stay behind while nothing changes in our tables.
-const heartbeat = 10 * time.Second
+const heartbeat = time.Second
 
 // due says whether the position is to be written although nothing has changed: it holds the source's segments.
 func (s *stream) due() bool {

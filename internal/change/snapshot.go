@@ -35,6 +35,9 @@ func ParseSnapshot(text string) (Snapshot, error) {
 	if s.Xmax, err = strconv.ParseUint(fields[1], 10, 63); err != nil {
 		return Snapshot{}, fmt.Errorf("xmax of txid_snapshot %q: %w", text, err)
 	}
+	if s.Xmin > s.Xmax {
+		return Snapshot{}, fmt.Errorf("txid_snapshot %q ends before it begins", text)
+	}
 	if fields[2] == "" {
 		return s, nil
 	}
@@ -42,6 +45,9 @@ func ParseSnapshot(text string) (Snapshot, error) {
 		xip, err := strconv.ParseUint(field, 10, 63)
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("xip of txid_snapshot %q: %w", text, err)
+		}
+		if xip < s.Xmin || xip >= s.Xmax {
+			return Snapshot{}, fmt.Errorf("txid_snapshot %q: %d is not between its ends", text, xip)
 		}
 		s.Xip = append(s.Xip, xip)
 	}

@@ -49,7 +49,7 @@ func TestCovers(t *testing.T) {
 }
 
 func TestParseSnapshotRefuses(t *testing.T) {
-	for _, text := range []string{"", "1:2", "1:2:3:4", "x:2:", "1:y:", "1:2:z", "-1:2:", "1:2:,", "99999999999999999999:2:"} {
+	for _, text := range []string{"", "1:2", "1:2:3:4", "x:2:", "1:y:", "1:2:z", "-1:2:", "1:2:,", "99999999999999999999:2:", "5:1:", "5:8:3", "5:8:8"} {
 		if s, err := ParseSnapshot(text); err == nil {
 			t.Errorf("%q became %v", text, s)
 		}

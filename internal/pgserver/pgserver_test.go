@@ -183,7 +183,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	parent := pgtest.TempDir(t)
 	server := pgtest.Own(t, "9.2", pgserver.WithDataDir(parent))
 	if server.DataDir() == "" {
-		t.Skip("the server's data is not on this disk")
+		pgtest.Skip(t, "the server's data is not on this disk")
 	}
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestFailedStartShowsTheLog(t *testing.T) {
 	}
 	install, err := pgserver.Find(t.Context(), "14")
 	if err != nil || install.BinDir == "" {
-		t.Skipf("no installation of our own: %v", err)
+		pgtest.Skip(t, fmt.Sprintf("no installation of our own: %v", err))
 	}
 	_, err = install.Start(t.Context(), pgserver.WithSetting("no_such_parameter", "1"))
 	if err == nil || !strings.Contains(err.Error(), `unrecognized configuration parameter "no_such_parameter"`) {
@@ -218,7 +218,7 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 	for _, version := range []string{"9.2", "14"} {
 		t.Run(version, func(t *testing.T) {
 			if pgtest.Server(t, version).DataDir() == "" {
-				t.Skip("the server is not a child of ours")
+				pgtest.Skip(t, "the server is not a child of ours")
 			}
 			temp := pgtest.TempDir(t)
 			cmd := exec.Command(os.Args[0])

@@ -2,7 +2,8 @@
 // started when first asked for, and a fresh database for each test. It is for tests only.
 //
 // Tests that ask for a server are skipped under -short. Without a real 9.2 they fail, unless
-// PGIBEX_TEST_SKIP_92=1, and then the run says that 9.2 was not tested.
+// PGIBEX_TEST_SKIP_92=1, and then the run says that 9.2 was not tested. What else this machine lacks is
+// told to Skip, and said at the end as well.
 package pgtest
 
 import (
@@ -39,8 +40,9 @@ type slot struct {
 }
 
 var (
-	mu    sync.Mutex
-	slots = map[string]*slot{}
+	mu      sync.Mutex
+	slots   = map[string]*slot{}
+	skipped []string // said at the end
 )
 
 // Main is for TestMain: it runs the tests, fails when they leave goroutines behind, ends the servers they
@@ -72,7 +74,7 @@ func closeAll() (usedDocker bool, err error) {
 			lines = append(lines, notTested92)
 		}
 	}
-	return usedDocker, errors.Join(err, report(lines))
+	return usedDocker, errors.Join(err, report(append(lines, skipped...)))
 }
 
 // report says on what the tests ran, and leaves it to make, which says it once more for all.
@@ -128,7 +130,7 @@ func Own(tb testing.TB, version string, opts ...pgserver.Option) *pgserver.Serve
 	tb.Helper()
 	skipShort(tb)
 	if name := pgserver.AddressVariable(version); os.Getenv(name) != "" {
-		tb.Skipf("NOT TESTED: needs a server of its own, but %s names one", name)
+		Skip(tb, "needs a server of its own, but "+name+" names one")
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), findTimeout)
 	defer cancel()
@@ -175,6 +177,17 @@ func TempDir(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	return dir
+}
+
+// Skip skips a test for something that this machine or its servers lack. Other than by tb.Skip, which go test tells nobody
+// of, the last lines of the run name the test and the reason, on one line.
+func Skip(tb testing.TB, reason string) {
+	tb.Helper()
+	line := "not tested: " + tb.Name() + ": " + strings.Join(strings.Fields(reason), " ")
+	mu.Lock()
+	skipped = append(skipped, line)
+	mu.Unlock()
+	tb.Skip(line)
 }
 
 func skipShort(tb testing.TB) {
