@@ -55,11 +55,10 @@ func wholeLife(t *testing.T, source, target string) {
 		s.src(op.sql)
 	}
 	s.src(matrixWrites(source))
-	s.marked()
+	s.streaming()
 	s.sameRows()
 	s.src(backlog) // long enough to drain on the side
 	s.src("SELECT nextval('item_id_seq') FROM generate_series(1, 100)")
-	s.marked()
 	s.command("", "catchup").wants(t, 0, "done by the daemon")
 	s.equal()
 	s.command("", "status").wants(t, 0, "streaming, daemon running")
