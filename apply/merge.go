@@ -18,7 +18,7 @@ type router struct {
 	gone      bytes.Buffer
 	goneRows  int64
 	bytes     int64
-	keys      *[]string // of the rows that are there, in order; nil unless somebody wants to know
+	log       *pg.RowLog // of the rows that are there
 }
 
 func (r *router) Write(row []byte) (int, error) {
@@ -33,9 +33,7 @@ func (r *router) Write(row []byte) (int, error) {
 		r.goneRows++
 		return len(row), nil
 	}
-	if r.keys != nil {
-		*r.keys = append(*r.keys, string(pg.KeyFields(fields, r.keyFields)))
-	}
+	r.log.Add(fields)
 	if _, err := r.to.Write(fields); err != nil {
 		return 0, err
 	}
@@ -47,7 +45,7 @@ func (r *router) Write(row []byte) (int, error) {
 func (w *Writer) merge(ctx context.Context, t *Table, rows change.CopyFunc, piece bool, stats *Stats) error {
 	route := &router{keyFields: t.keyFields}
 	if w.careful[t.Number] {
-		route.keys = &[]string{}
+		route.log = pg.NewRowLog(t.columnNames, t.keyFields)
 	}
 	var present int64
 	err := pg.Pipe(ctx, func(ctx context.Context, to io.Writer) error {
@@ -61,10 +59,7 @@ func (w *Writer) merge(ctx context.Context, t *Table, rows change.CopyFunc, piec
 		return err
 	})
 	if err != nil {
-		if route.keys != nil {
-			err = pg.LocateCopyError(err, t.keyNames, *route.keys)
-		}
-		return err
+		return route.log.Locate(err)
 	}
 	stats.Bytes += route.bytes
 	if route.goneRows > 0 {

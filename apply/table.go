@@ -21,6 +21,8 @@ type Table struct {
 	// keyFields is how many fields behind the mark of a row are the key.
 	keyFields int
 	keyNames  []string
+	// columnNames are those of a row, the key's first.
+	columnNames []string
 
 	create   string // staging tables
 	copyRows string // rows that are there
@@ -38,6 +40,7 @@ type Table struct {
 func NewTable(number int, source, target *catalog.Table) *Table {
 	t := &Table{Number: number, Name: target.Name, Keyed: source.Key != nil}
 	columns := columnsOf(source, target)
+	t.columnNames = names(columns)
 	stage := fmt.Sprintf("pg_temp.stage_%d", number)
 	gone := fmt.Sprintf("pg_temp.gone_%d", number)
 	t.create = createStage(stage, columns)

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/golden"
+	"github.com/pgibex/pgibex/internal/pg"
 )
 
 func column(number int16, name, kind string) catalog.Column {
@@ -53,8 +56,7 @@ func TestEvict(t *testing.T) {
 
 func TestRouter(t *testing.T) {
 	var present bytes.Buffer
-	keys := []string{}
-	r := &router{to: &present, keyFields: 2, keys: &keys}
+	r := &router{to: &present, keyFields: 2, log: pg.NewRowLog([]string{"a", "b", "v"}, 2)}
 	for _, row := range []string{"t\t1\tx\\ty\trest\n", "f\t2\tz\t\\N\n", "t\t3\tw\t\\\\N\n"} {
 		if _, err := r.Write([]byte(row)); err != nil {
 			t.Fatal(err)
@@ -66,8 +68,9 @@ func TestRouter(t *testing.T) {
 	if got := r.gone.String(); got != "2\tz\n" || r.goneRows != 1 {
 		t.Errorf("gone: %q", got)
 	}
-	if len(keys) != 2 || keys[0] != "1\tx\\ty" {
-		t.Errorf("keys: %q", keys)
+	second := &pgconn.PgError{Code: "22001", Message: "too long", Where: `COPY t, line 2, column v: "…"`}
+	if err := r.log.Locate(second); err == nil || err.Error() != "the target rejects the row (a, b)=(3, w), column v: too long (SQLSTATE 22001)" {
+		t.Errorf("located: %v", err)
 	}
 	if _, err := r.Write([]byte("\n")); err == nil {
 		t.Error("a row without a mark is taken")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
@@ -52,7 +54,8 @@ type segment struct {
 	stirred  bool
 	readSize int64 // what it measured then
 
-	retryAfter time.Time // when emptying it was refused because somebody has a lock on it
+	refusals   int       // how often in a row it could not be emptied because somebody has a lock on it
+	retryAfter time.Time // and when that is tried again
 }
 
 // writer is a transaction that may still run an older body of the trigger function.
@@ -309,8 +312,43 @@ func (c *Capture) addSegment(ctx context.Context, conn *pg.Conn, l *Log, s *segm
 	return conn.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::pg_catalog.oid", c.script.delta(l.Number, s.number)).Scan(&s.oid)
 }
 
-// segmentRetry is how long a segment is left alone after somebody's lock (pg_dump's, for hours) kept it from being emptied.
-const segmentRetry = 5 * time.Second
+// A segment is left alone for a while after somebody's lock (pg_dump's, for hours) kept it from being emptied, longer each time.
+const (
+	firstRetry = 5 * time.Second
+	lastRetry  = time.Minute
+)
+
+func (s *segment) refused() {
+	s.retryAfter = time.Now().Add(min(firstRetry<<min(s.refusals, 8), lastRetry))
+	s.refusals++
+}
+
+// LookForReaders finds which of the segments to be emptied somebody has locked, and leaves those alone: each refusal
+// would be an error in the server's log.
+func (c *Capture) LookForReaders(ctx context.Context, conn *pg.Conn, logs map[int]*Log) error {
+	byOID := map[uint32]*segment{}
+	var oids []uint32
+	for _, l := range logs {
+		for _, s := range l.segments {
+			if s.emptiable() && time.Now().After(s.retryAfter) {
+				byOID[s.oid] = s
+				oids = append(oids, s.oid)
+			}
+		}
+	}
+	if len(oids) == 0 {
+		return nil
+	}
+	return conn.Each(ctx, `SELECT DISTINCT relation FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND relation = ANY ($1::oid[])
+		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`, []any{oids}, func(rows pgx.Rows) error {
+		var oid uint32
+		err := rows.Scan(&oid)
+		if err == nil {
+			byOID[oid].refused()
+		}
+		return err
+	})
+}
 
 // Empty gives the disk of applied segments back, as far as no lock stands in the way. None is dropped, however many there
 // are: a pg_dump of the source lists all tables first and fails when one is gone as it comes to it. applied is the position
@@ -352,13 +390,13 @@ func (c *Capture) emptySegment(ctx context.Context, conn *pg.Conn, l *Log, s *se
 		return nil
 	}
 	if pg.State(err) == pg.LockNotAvailable {
-		s.retryAfter = time.Now().Add(segmentRetry)
+		s.refused()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.size, s.readSize = 0, 0
+	s.size, s.readSize, s.refusals = 0, 0, 0
 	return nil
 }
 

@@ -27,7 +27,9 @@ func TestBacklogInBoundedMemory(t *testing.T) {
 		s.src(fmt.Sprintf("UPDATE big SET n = %d", i+1))
 	}
 	s.src(fmt.Sprintf("DELETE FROM big WHERE id %% 10 = 0; UPDATE big SET v = repeat('w', 1000) WHERE id > %d", rows*9/10))
-	left := func() int64 { return one[int64](s, s.targetDSN, "SELECT coalesce(sum(end_block - next_block), 0)::bigint FROM pgibex_it.drain") }
+	left := func() int64 {
+		return one[int64](s, s.targetDSN, "SELECT coalesce(sum(end_block - next_block), 0)::bigint FROM pgibex_it.drain")
+	}
 	seqScans := "SELECT coalesce(sum(seq_scan), 0)::int FROM pg_stat_user_tables WHERE relname LIKE 'delta%' OR relname = 'big'"
 	scannedBefore := one[int](s, s.sourceDSN, seqScans)
 

@@ -56,6 +56,11 @@ func TestColumnsThatDifferByPosition(t *testing.T) {
 		statements("UPDATE {t} SET v = v || w, added = 'infinity' WHERE id % 3 = 0; UPDATE {t} SET id = id + 1000 WHERE id % 5 = 0;"),
 		statements("DELETE FROM {t} WHERE id % 2 = 0;"),
 		statements("TRUNCATE {t}; INSERT INTO {t} VALUES (1, 'v', 2, '2000-01-01');"))
+	// With the wrong key, or none, the rows would be equal all the same.
+	keys := one[string](s, s.sourceDSN, "SELECT string_agg(table_name || ' ' || key_columns::text, ', ' ORDER BY table_name) FROM pgibex_it.captured")
+	if want := "by_index {id}, keyed {id}, keyless {}"; keys != want {
+		t.Errorf("keys are %s, expected %s", keys, want)
+	}
 }
 
 // TestColumnsOfTheTargetsOwn: those that the source lacks keep their defaults; identities and generated columns take the source's rows.

@@ -87,8 +87,12 @@ var errLockLost = errors.New("the session that holds the stream's lock was lost"
 const keepTimeout = 5 * time.Second
 
 // keep watches the session that holds the lock, and whether somebody else has taken the stream: a command that changes what it
-// carries does so for a moment. Writing is refused then in any case.
+// carries does so for a moment. Writing is refused then in any case. It has the server do the same: a process that is stopped
+// loses the stream.
 func (l *leadership) keep(ctx context.Context) error {
+	if err := l.conn.EndWhenSilent(ctx); err != nil {
+		return errors.Join(errLockLost, err)
+	}
 	ticker := time.NewTicker(standbyPoll)
 	defer ticker.Stop()
 	for {

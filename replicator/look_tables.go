@@ -52,6 +52,9 @@ func (r *Replicator) checkTables(ctx context.Context, s *sides) (problems []stri
 const largeKeyless = 1 << 30
 
 func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.Table) (problems []string, err error) {
+	if problem := catalog.Unreadable(source); problem != "" {
+		return []string{problem}, nil
+	}
 	target := s.target.Tables[source.Name]
 	if target == nil {
 		return []string{fmt.Sprintf("%s: is missing on the target; create it there (pg_dump --schema-only of the source)", source.Name)}, nil

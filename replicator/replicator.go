@@ -50,8 +50,8 @@ func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
 	store := state.NewStore(c.Stream)
 	return &Replicator{
 		config: c, log: log, metrics: m,
-		source:  pg.Server{Side: pg.Source, DSN: c.Source.DSN, Stream: c.Stream},
-		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Stream: c.Stream},
+		source:  pg.Server{Side: pg.Source, DSN: c.Source.DSN, Encoding: c.Source.Encoding, Stream: c.Stream},
+		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Encoding: c.Source.Encoding, Stream: c.Stream},
 		capture: capture.New(c.Stream),
 		store:   store,
 		anew:    make(chan struct{}, 1), reported: map[catalog.Name]bool{},

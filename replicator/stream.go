@@ -323,17 +323,25 @@ func (s *stream) join(t *table) {
 	t.state, t.position = state.Streaming, change.Position{}
 }
 
-// divide takes the tables with the shortest backlogs for the batch, as many as its size allows, and always those without
-// a key, whose images must not be applied in pieces.
+// batchTables bounds the tables of a batch that have changes: each takes some 20 locks on the target in the batch's transaction, with its
+// indexes and staging tables, and all sessions of a server with the defaults share 6,400.
+const batchTables = 200
+
+// divide takes the tables with the shortest backlogs for the batch, as many as its size and the target's locks allow, and always
+// those without a key, whose images must not be applied in pieces.
 func (s *stream) divide() (fit, long []*table) {
 	var total int64
+	changed := 0
 	tables := slices.Collect(maps.Values(s.tables))
 	slices.SortFunc(tables, func(a, b *table) int {
 		return cmp.Or(cmp.Compare(a.log.Pending(), b.log.Pending()), cmp.Compare(a.number, b.number))
 	})
 	for _, t := range tables {
 		pending := t.log.Pending()
-		if t.load.Source.Key == nil || total+pending <= int64(s.r.config.Apply.BatchSize) {
+		if pending > 0 {
+			changed++
+		}
+		if t.load.Source.Key == nil || total+pending <= int64(s.r.config.Apply.BatchSize) && (pending == 0 || changed <= batchTables) {
 			total += pending
 			fit = append(fit, t)
 			continue

@@ -91,6 +91,9 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 	if s.upkeep.idle == nil {
 		s.upkeep.idle = map[int]idleness{}
 	}
+	if err := s.r.capture.LookForReaders(ctx, s.src, s.logs()); err != nil {
+		return err
+	}
 	for _, t := range s.tables {
 		if t.state != state.Streaming {
 			continue

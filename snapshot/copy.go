@@ -199,7 +199,10 @@ func (l *Loader) Discard(ctx context.Context, dst *pg.Conn, t Table) error {
 }
 
 func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful bool) (copied Copied, err error) {
-	rows := &rowWriter{keyFields: len(t.Source.KeyNames()), keep: careful && t.Source.Key != nil}
+	rows := &rowWriter{}
+	if careful {
+		rows.log = pg.NewRowLog(t.columns(), len(t.Source.KeyNames()))
+	}
 	err = pg.Pipe(ctx, func(ctx context.Context, w io.Writer) error {
 		rows.to = w
 		if err := src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows); err != nil {
@@ -221,10 +224,7 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 		return err
 	})
 	copied.Bytes = rows.bytes
-	if err != nil && rows.keep {
-		err = pg.LocateCopyError(err, t.Source.KeyNames(), rows.keys)
-	}
-	return copied, err
+	return copied, rows.log.Locate(err)
 }
 
 // unique says whether the target's table has kept a unique index during its copy, because something depends on it (a view
@@ -266,20 +266,16 @@ func (t Table) columnList() string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// rowWriter counts, and keeps the keys where somebody wants to know which row was at fault.
+// rowWriter counts, and logs rows where somebody wants to know which one was at fault.
 type rowWriter struct {
-	to        io.Writer
-	bytes     int64
-	keyFields int
-	keep      bool
-	keys      []string
+	to    io.Writer
+	bytes int64
+	log   *pg.RowLog
 }
 
 func (w *rowWriter) Write(row []byte) (int, error) {
 	w.bytes += int64(len(row))
-	if w.keep {
-		w.keys = append(w.keys, string(pg.KeyFields(row, w.keyFields)))
-	}
+	w.log.Add(row)
 	return w.to.Write(row)
 }
 

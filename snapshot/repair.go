@@ -67,69 +67,87 @@ const lookedUp = 5000
 // Gone reads the keys in a run of the target's blocks that the source has no row for, each behind the mark of one that is gone.
 func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
-		key := t.Source.KeyColumns()
-		fields, given := make([]string, len(key)), []string{"pg_catalog.unnest($1::int[]) AS n"}
-		on := make([]string, len(key))
-		for i, column := range key {
-			name := pg.Ident(column.Name)
-			fields[i] = name + "::text"
-			given = append(given, fmt.Sprintf("pg_catalog.unnest($%d::text[])::%s AS k%d", i+2, column.BaseType, i+1))
-			on[i] = fmt.Sprintf("t.%s %s g.k%d", name, t.Source.Key.Equal[i], i+1)
-		}
-		there := fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(fields, ", "), t.Target.SQL(), pg.InBlocks(dst.Version, "ctid", *c.Low, *c.High))
-		missing := fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
-			strings.Join(given, ", "), t.Source.SQL(), strings.Join(on, " AND "))
-
-		keys := make([][]string, len(key)) // by column
-		ask := func() error {
-			numbers := make([]int32, len(keys[0]))
-			for i := range numbers {
-				numbers[i] = int32(i)
-			}
-			args := []any{numbers}
-			for i := range keys {
-				args = append(args, keys[i])
-			}
-			err := src.Each(ctx, missing, args, func(rows pgx.Rows) error {
-				var n int
-				if err := rows.Scan(&n); err != nil {
-					return err
-				}
-				row := change.MarkGone
-				for i := range keys {
-					if i > 0 {
-						row += "\t"
-					}
-					row += pg.CopyField(keys[i][n])
-				}
-				_, err := io.WriteString(w, row+"\n")
-				return err
-			})
-			for i := range keys {
-				keys[i] = keys[i][:0]
-			}
-			return err
-		}
-		err := dst.Each(ctx, there, nil, func(rows pgx.Rows) error {
-			row := make([]any, len(key))
-			values := make([]string, len(key))
-			for i := range values {
-				row[i] = &values[i]
-			}
-			if err := rows.Scan(row...); err != nil {
-				return err
-			}
-			for i, value := range values {
-				keys[i] = append(keys[i], value)
-			}
-			if len(keys[0]) < lookedUp {
-				return nil
-			}
-			return ask()
-		})
-		if err == nil && len(keys[0]) > 0 {
-			err = ask()
+		s := sweeper{src: src, query: t.missingSQL(), keys: make([][]string, len(t.Source.KeyColumns())), to: w}
+		err := dst.Each(ctx, t.keysSQL(c, dst), nil, func(rows pgx.Rows) error { return s.take(ctx, rows) })
+		if err == nil {
+			err = s.ask(ctx)
 		}
 		return err
 	}
+}
+
+// keysSQL reads the keys of a run of the target's blocks, as text in the bytes that the source has for it.
+func (t Table) keysSQL(c Chunk, dst *pg.Conn) string {
+	var fields []string
+	for _, name := range t.Source.KeyNames() {
+		field := pg.Ident(name) + "::text"
+		if dst.Encoding != "" {
+			field = fmt.Sprintf("pg_catalog.convert_to(%s, %s)", field, pg.Literal(dst.Encoding))
+		}
+		fields = append(fields, field)
+	}
+	return fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(fields, ", "), t.Target.SQL(), pg.InBlocks(dst.Version, "ctid", *c.Low, *c.High))
+}
+
+// missingSQL numbers, of the keys given as one array of text for each column, those that the source has no row for.
+func (t Table) missingSQL() string {
+	given, on := []string{"pg_catalog.unnest($1::int[]) AS n"}, []string{}
+	for i, column := range t.Source.KeyColumns() {
+		given = append(given, fmt.Sprintf("pg_catalog.unnest($%d::text[])::%s AS k%d", i+2, column.BaseType, i+1))
+		on = append(on, fmt.Sprintf("t.%s %s g.k%d", pg.Ident(column.Name), t.Source.Key.Equal[i], i+1))
+	}
+	return fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
+		strings.Join(given, ", "), t.Source.SQL(), strings.Join(on, " AND "))
+}
+
+// sweeper asks the source for the keys it is given, many at a time, and writes those that are gone.
+type sweeper struct {
+	src   *pg.Conn
+	query string
+	keys  [][]string // of each column
+	to    io.Writer
+}
+
+func (s *sweeper) take(ctx context.Context, rows pgx.Rows) error {
+	values, fields := make([][]byte, len(s.keys)), make([]any, len(s.keys))
+	for i := range values {
+		fields[i] = &values[i]
+	}
+	if err := rows.Scan(fields...); err != nil {
+		return err
+	}
+	for i, value := range values {
+		s.keys[i] = append(s.keys[i], string(value))
+	}
+	if len(s.keys[0]) < lookedUp {
+		return nil
+	}
+	return s.ask(ctx)
+}
+
+func (s *sweeper) ask(ctx context.Context) error {
+	numbers := make([]int32, len(s.keys[0]))
+	for i := range numbers {
+		numbers[i] = int32(i)
+	}
+	args := []any{numbers}
+	for _, keys := range s.keys {
+		args = append(args, keys)
+	}
+	err := s.src.Each(ctx, s.query, args, func(rows pgx.Rows) error {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			return err
+		}
+		row := make([]string, len(s.keys))
+		for i := range row {
+			row[i] = pg.CopyField(s.keys[i][n])
+		}
+		_, err := io.WriteString(s.to, change.MarkGone+strings.Join(row, "\t")+"\n")
+		return err
+	})
+	for i := range s.keys {
+		s.keys[i] = s.keys[i][:0]
+	}
+	return err
 }

@@ -81,7 +81,7 @@ func byKey[T any](ctx context.Context, conn *pg.Conn, s *side, candidates []cand
 func lookupSQL(s *side, value string) string {
 	given := []string{"unnest($1::int[]) AS n"}
 	for i, alias := range s.aliases("") {
-		given = append(given, fmt.Sprintf("unnest($%d::text[])::%s AS %s", i+2, s.key[i].BaseType, alias))
+		given = append(given, fmt.Sprintf("%s::%s AS %s", s.received(fmt.Sprintf("unnest($%d::text[])", i+2)), s.key[i].BaseType, alias))
 	}
 	return fmt.Sprintf("SELECT g.n, %s FROM (SELECT %s OFFSET 0) g JOIN %s ON %s",
 		value, strings.Join(given, ", "), s.rows(), s.sameKey(s.keys("t."), "g."))

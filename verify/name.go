@@ -90,14 +90,14 @@ func readImages(ctx context.Context, conn *pg.Conn, s *side, candidates []candid
 	for i, name := range s.columns {
 		shown[i] = "t." + pg.Ident(name)
 	}
-	query := fmt.Sprintf("SELECT h, min(image) FROM (SELECT %s AS h, left(ROW(%s)::text, %d) AS image FROM %s OFFSET 0) i WHERE h = ANY ($1) GROUP BY h",
-		s.hash(), strings.Join(shown, ", "), imageLength, s.rows())
+	query := fmt.Sprintf("SELECT h, min(image) FROM (SELECT %s AS h, left(%s, %d) AS image FROM %s OFFSET 0) i WHERE h = ANY ($1) GROUP BY h",
+		s.hash(), s.sent("ROW("+strings.Join(shown, ", ")+")::text"), imageLength, s.rows())
 	return conn.Each(ctx, query, []any{wanted}, func(rows pgx.Rows) error {
 		var hash, image string
 		if err := rows.Scan(&hash, &image); err != nil {
 			return err
 		}
-		images[hash] = image
+		images[hash] = strings.ToValidUTF8(image, "") // one that was cut by bytes
 		return nil
 	})
 }

@@ -27,6 +27,7 @@ type side struct {
 	columns []string // names of the compared columns
 	values  []string // an expression for each that has the same text wherever the value is the same
 	utf8    bool     // the server's own encoding; anything else is converted before it is hashed
+	bytes   string   // of a source in SQL_ASCII: the encoding of its bytes; "" for UTF8
 }
 
 func newTables(ctx context.Context, s *sessions, pairs []Pair) ([]*table, error) {
@@ -61,7 +62,11 @@ func oids(pairs []Pair, of func(Pair) *catalog.Table) []uint32 {
 
 func newSide(conn *pg.Conn, t *catalog.Table) *side {
 	encoding := conn.PgConn().ParameterStatus("server_encoding")
-	return &side{Table: t, utf8: encoding == "UTF8" || encoding == "SQL_ASCII"}
+	s := &side{Table: t, utf8: encoding == "UTF8" || encoding == "SQL_ASCII"}
+	if conn.Side == pg.Source {
+		s.bytes = conn.Encoding
+	}
+	return s
 }
 
 // chooseKey takes the source's key, and the index on the target that has the same columns.
@@ -150,10 +155,30 @@ func (s *side) image() string { return "ROW(" + strings.Join(s.values, ", ") + "
 func (s *side) hash() string { return s.md5(s.image()) }
 
 func (s *side) md5(text string) string {
+	if s.bytes != "" {
+		return "md5(" + s.recode(text, s.bytes, "UTF8") + ")"
+	}
 	if s.utf8 {
 		return "md5(" + text + ")"
 	}
 	return "md5(convert_to(" + text + ", 'UTF8'))"
+}
+
+// recode is an expression for the bytes of a text in another encoding, on a server that knows of none.
+func (s *side) recode(text, from, to string) string {
+	return fmt.Sprintf("convert(convert_to(%s, 'SQL_ASCII'), %s, %s)", text, pg.Literal(from), pg.Literal(to))
+}
+
+// sent is an expression for a text on its way to us, in UTF8; received for one of ours.
+func (s *side) sent(text string) string { return s.carried(text, s.bytes, "UTF8") }
+
+func (s *side) received(text string) string { return s.carried(text, "UTF8", s.bytes) }
+
+func (s *side) carried(text, from, to string) string {
+	if s.bytes == "" {
+		return text
+	}
+	return "convert_from(" + s.recode(text, from, to) + ", 'SQL_ASCII')"
 }
 
 // rows is the FROM item: never the rows of inheritance children.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/pgibex/pgibex/internal/config"
+	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/replicator"
 )
 
@@ -40,8 +41,9 @@ func run() int {
 	var usage *usageError
 	var configuration *config.Error
 	var refused *replicator.RefusedError
+	var encoding *pg.EncodingError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &configuration), errors.As(err, &refused) && refused.Config:
+	case errors.As(err, &usage), errors.As(err, &configuration), errors.As(err, &encoding), errors.As(err, &refused) && refused.Config:
 		return exitUsage
 	}
 	return exitFailed

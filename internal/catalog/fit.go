@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgibex/pgibex/internal/pg"
 )
@@ -38,6 +39,21 @@ func Fit(source, target *Table) (problems, warnings []string) {
 		}
 	}
 	return problems, warnings
+}
+
+// Unreadable says which name of a source's table the target can not have, "" if there is none: a database in SQL_ASCII does not know
+// the encoding of its names.
+func Unreadable(source *Table) string {
+	names := []string{source.Schema, source.Relation}
+	for _, c := range source.Columns {
+		names = append(names, c.Name)
+	}
+	for _, name := range names {
+		if !utf8.ValidString(name) {
+			return fmt.Sprintf("%s: the name %q is not in UTF8, and names are not converted; rename it, or exclude the table", strings.ToValidUTF8(source.Name.String(), "?"), name)
+		}
+	}
+	return ""
 }
 
 // Keyless says why a source's table with a key can not be written to by key on the target, "" if it can.

@@ -15,6 +15,9 @@ import (
 // only its field DSN itself does.
 type Endpoint struct {
 	DSN string // every form libpq knows; what it leaves out comes from PG* variables, ~/.pgpass and service files
+
+	// Encoding is, for a source in SQL_ASCII, what its bytes are, by PostgreSQL's names; empty for UTF8.
+	Encoding string
 }
 
 // String is the connection string with xxxxx for its passwords.

@@ -70,7 +70,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 	cleanEnvironment(t)
 	got, err := Load(write(t, "\ufeff"+strings.ReplaceAll(`
 stream: night_2
-source: {dsn: "host=old dbname=shop password='a b'"}
+source: {dsn: "host=old dbname=shop password='a b'", encoding: LATIN1}
 target:
   dsn: >-
     postgres://pgibex@new/shop
@@ -79,8 +79,11 @@ tables:
     - public.*
     - 'public."a.b"'
   exclude: [public.sessions]
+  new: add
 capture:
   lock_wait: 1m30ms
+  backlog_alert: off
+  backlog_stop: 50 GB
 copy:
   workers: 64
   chunk_size: 65536
@@ -97,10 +100,10 @@ metrics:
 	}
 	want := &Config{
 		Stream:  "night_2",
-		Source:  Endpoint{"host=old dbname=shop password='a b'"},
-		Target:  Endpoint{"postgres://pgibex@new/shop"},
-		Tables:  Tables{Include: []string{"public.*", `public."a.b"`}, Exclude: []string{"public.sessions"}},
-		Capture: Capture{LockWait: time.Minute + 30*time.Millisecond},
+		Source:  Endpoint{DSN: "host=old dbname=shop password='a b'", Encoding: "LATIN1"},
+		Target:  Endpoint{DSN: "postgres://pgibex@new/shop"},
+		Tables:  Tables{Include: []string{"public.*", `public."a.b"`}, Exclude: []string{"public.sessions"}, New: AddNew},
+		Capture: Capture{LockWait: time.Minute + 30*time.Millisecond, BacklogStop: 50 * GB},
 		Copy:    Copy{Workers: 64, ChunkSize: 64 * KB, ChunkTime: time.Minute},
 		Apply:   Apply{Workers: 2, BatchSize: 64 * KB, PollInterval: time.Second},
 		Metrics: Metrics{Listen: "off"},

@@ -29,6 +29,7 @@ type setting struct {
 var settings = []setting{
 	{"stream", into(stream, decodeText), checkStream},
 	{"source.dsn", into(sourceDSN, decodeDSN), checkDSN(sourceDSN, sourceVariable)},
+	{"source.encoding", into(sourceEncoding, decodeText), checkEncoding},
 	{"target.dsn", into(targetDSN, decodeDSN), checkDSN(targetDSN, targetVariable)},
 	{"tables.include", into(include, decodeList), checkPatterns(include)},
 	{"tables.exclude", into(exclude, decodeList), checkPatterns(exclude)},
@@ -47,6 +48,7 @@ var settings = []setting{
 
 func stream(c *Config) *string              { return &c.Stream }
 func sourceDSN(c *Config) *string           { return &c.Source.DSN }
+func sourceEncoding(c *Config) *string      { return &c.Source.Encoding }
 func targetDSN(c *Config) *string           { return &c.Target.DSN }
 func include(c *Config) *[]string           { return &c.Tables.Include }
 func exclude(c *Config) *[]string           { return &c.Tables.Exclude }
@@ -94,6 +96,16 @@ func checkStream(c *Config) error {
 func checkNew(c *Config) error {
 	if c.Tables.New != ReportNew && c.Tables.New != AddNew {
 		return fmt.Errorf("%s is neither %s nor %s", showValue(c.Tables.New), ReportNew, AddNew)
+	}
+	return nil
+}
+
+var encodingName = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
+
+// checkEncoding: which names there are is for the target to say.
+func checkEncoding(c *Config) error {
+	if !encodingName.MatchString(c.Source.Encoding) {
+		return fmt.Errorf("%s is not the name of an encoding: write LATIN1, WIN1252 or another of PostgreSQL's", showValue(c.Source.Encoding))
 	}
 	return nil
 }

@@ -5,11 +5,9 @@ package pg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +28,9 @@ type Server struct {
 	Side   Side
 	DSN    string
 	Stream string
+
+	// Encoding is that of the rows which come from a source in SQL_ASCII, on either side; empty for UTF8.
+	Encoding string
 }
 
 // Conn is a connection with our session settings.
@@ -37,44 +38,9 @@ type Conn struct {
 	*pgx.Conn
 	Side    Side
 	Version int // server_version_num, 90221 or 140020
-}
 
-// settings are the same on both sides, so that a value written as text by one is read as the same
-// value by the other, and sent in the startup packet, where they win over those of role and database.
-// All of them exist in 9.2.
-var settings = map[string]string{
-	"client_encoding":                "UTF8",
-	"DateStyle":                      "ISO, MDY",
-	"IntervalStyle":                  "postgres",
-	"TimeZone":                       "UTC",
-	"bytea_output":                   "hex",
-	"extra_float_digits":             "3",
-	"lc_monetary":                    "C",
-	"xmloption":                      "content",
-	"synchronous_commit":             "on", // what a commit allows to be purged must not be lost by a crash
-	"array_nulls":                    "on",
-	"default_tablespace":             "",
-	"search_path":                    "pg_catalog",
-	"standard_conforming_strings":    "on",
-	"statement_timeout":              "0",
-	"default_transaction_isolation":  "read committed",
-	"default_transaction_read_only":  "off",
-	"default_transaction_deferrable": "off",
-	"synchronize_seqscans":           "off",
-}
-
-// laterSettings exist only from a version on; a server that does not know one refuses the whole
-// connection, so they are set once its version is known.
-var laterSettings = []struct {
-	since       int
-	name, value string
-}{
-	{90300, "lock_timeout", "0"},
-	{90500, "row_security", "off"},
-	{90600, "idle_in_transaction_session_timeout", "0"},
-	{110000, "jit", "off"}, // the plans we forbid count as expensive, and would have the others compiled
-	{140000, "idle_session_timeout", "0"},
-	{170000, "transaction_timeout", "0"},
+	// Encoding is, on the source, that of the bytes in its SQL_ASCII; on the target, that of the rows which it is sent. Empty for UTF8.
+	Encoding string
 }
 
 const connectTimeout = 10 * time.Second
@@ -83,11 +49,42 @@ const connectTimeout = 10 * time.Second
 // session_replication_role is replica, so that neither triggers nor foreign keys fire. Its errors
 // are *ConnectError.
 func (s Server) Connect(ctx context.Context, role string) (*Conn, error) {
+	config, err := s.parse(role)
+	if err != nil {
+		return nil, err
+	}
+	pgxConn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, s.connectError(config, err)
+	}
+	conn := &Conn{Conn: pgxConn, Side: s.Side}
+	s.tellWeakness(config, conn)
+	if err := conn.prepareSession(ctx, s, role); err != nil {
+		conn.CloseNow()
+		switch {
+		case errors.Is(err, errPooled):
+			return nil, s.connectError(config, err)
+		case State(err) == InsufficientPrivilege:
+			return nil, fmt.Errorf("%s: role %s may not set session_replication_role, and triggers and foreign keys would fire for what is replicated; %s: %w", s.Side, config.User, conn.remedyForRole(config.User), err)
+		}
+		return nil, fmt.Errorf("%s: prepare session: %w", s.Side, err)
+	}
+	return conn, nil
+}
+
+// parse makes of the address what all our sessions have in common.
+func (s Server) parse(role string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(s.DSN)
 	if err != nil {
 		return nil, &ConnectError{Side: s.Side, Err: err}
 	}
-	maps.Copy(config.RuntimeParams, settings)
+	dial, err := dialer(config.RuntimeParams, userTimeout(s.Side, role))
+	if err != nil {
+		return nil, fmt.Errorf("%s.dsn: %w", s.Side, err)
+	}
+	config.DialFunc = faultDial(dial)
+	startup(config.RuntimeParams)
+	offerOldTLS(config)
 	config.RuntimeParams["application_name"] = "pgibex/" + s.Stream + "/" + role
 	// Our statements are many and seldom repeated to the letter: caching their plans would only
 	// fill both ends, and a cached plan outlives the sizes it was made for.
@@ -98,49 +95,39 @@ func (s Server) Connect(ctx context.Context, role string) (*Conn, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
-	pgxConn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, &ConnectError{Side: s.Side, Host: config.Host, Port: config.Port, Database: config.Database, User: config.User, Err: err}
-	}
-	conn := &Conn{Conn: pgxConn, Side: s.Side}
-	if err := conn.prepareSession(ctx); err != nil {
-		conn.CloseNow()
-		if State(err) == InsufficientPrivilege {
-			return nil, fmt.Errorf("%s: role %s may not set session_replication_role, and triggers and foreign keys would fire for what is replicated; give %s.dsn the role of a superuser: %w", s.Side, config.User, s.Side, err)
-		}
-		return nil, fmt.Errorf("%s: prepare session: %w", s.Side, err)
-	}
-	return conn, nil
+	return config, nil
 }
 
-func (c *Conn) prepareSession(ctx context.Context) error {
-	var number string
-	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num')").Scan(&number); err != nil {
-		return err
+func (s Server) connectError(config *pgx.ConnConfig, err error) *ConnectError {
+	return &ConnectError{Side: s.Side, Host: config.Host, Port: config.Port, Database: config.Database, User: config.User, Err: err}
+}
+
+// remedyForRole says how a role may come to set session_replication_role.
+func (c *Conn) remedyForRole(user string) string {
+	remedy := fmt.Sprintf("give %s.dsn the role of a superuser", c.Side)
+	if c.Version >= 150000 {
+		remedy += ", or GRANT SET ON PARAMETER session_replication_role TO " + Ident(user)
 	}
-	version, err := strconv.Atoi(number)
-	if err != nil {
-		return fmt.Errorf("server_version_num %q: %w", number, err)
-	}
-	c.Version = version
-	var set strings.Builder
-	for _, setting := range laterSettings {
-		if version >= setting.since {
-			fmt.Fprintf(&set, "SET %s = %s;", setting.name, setting.value)
-		}
-	}
-	if c.Side == Target {
-		set.WriteString("SET session_replication_role = replica;")
-	}
-	if set.Len() == 0 {
-		return nil
-	}
-	return c.Run(ctx, set.String())
+	return remedy
 }
 
 // Run sends statements without parameters, several separated by semicolons, in one round trip.
 func (c *Conn) Run(ctx context.Context, sql string) error {
-	return c.PgConn().Exec(ctx, sql).Close()
+	return c.named(c.PgConn().Exec(ctx, sql).Close())
+}
+
+// Exec is as pgx has it.
+func (c *Conn) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	tag, err := c.Conn.Exec(ctx, sql, args...)
+	return tag, c.named(err)
+}
+
+// named says of which side a disk is full: the server's message does not, and only there can room be made.
+func (c *Conn) named(err error) error {
+	if State(err) == DiskFull {
+		return fmt.Errorf("disk full on the %s, make room there: %w", c.Side, err)
+	}
+	return err
 }
 
 // closeTimeout bounds the goodbye to a server that may be gone.

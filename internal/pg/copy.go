@@ -19,13 +19,16 @@ var errReaderGone = errors.New("the receiving side of the COPY has ended")
 // CopyOut runs COPY … TO STDOUT; each row is one Write to w.
 func (c *Conn) CopyOut(ctx context.Context, sql string, w io.Writer) error {
 	_, err := c.PgConn().CopyTo(ctx, w, sql)
-	return err
+	return c.named(err)
 }
 
-// CopyIn runs COPY … FROM STDIN and returns the number of rows.
+// CopyIn runs COPY … FROM STDIN, without options, on rows of the source, and returns their number.
 func (c *Conn) CopyIn(ctx context.Context, sql string, r io.Reader) (int64, error) {
+	if c.Encoding != "" {
+		sql += " (ENCODING " + Literal(c.Encoding) + ")"
+	}
 	tag, err := c.PgConn().CopyFrom(ctx, r, sql)
-	return tag.RowsAffected(), err
+	return tag.RowsAffected(), c.named(err)
 }
 
 // Pipe connects a writer of rows with a reader of bytes. Both run at once; when one fails the other

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +27,8 @@ const (
 	DependentObjects      = "2BP01"
 	FeatureNotSupported   = "0A000"
 	DiskFull              = "53100"
+	notInRepertoire       = "22021"
+	untranslatable        = "22P05"
 	invalidPassword       = "28P01"
 	invalidAuthorization  = "28000"
 	unknownDatabase       = "3D000"
@@ -51,6 +54,9 @@ func Detailed(err error) error {
 // that restarts, a deadlock, a lock not had, no room on disk or in memory. Everything else needs an operator.
 func Transient(err error) bool {
 	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	if isPooler(err) {
 		return false
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -127,6 +133,15 @@ func isUnknownHost(err error) bool {
 	return ok && dnsErr.IsNotFound
 }
 
+// errPooled means that the session is not with a backend of its own.
+var errPooled = errors.New("a connection pooler answers there, not the server itself")
+
+// isPooler: PgBouncer refuses parameters that it does not track, by a SQLSTATE that otherwise passes.
+func isPooler(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return errors.Is(err, errPooled) || ok && strings.HasPrefix(pgErr.Message, "unsupported startup parameter")
+}
+
 // ConnectError says which side could not be reached, and what to do about it.
 type ConnectError struct {
 	Side     Side
@@ -152,6 +167,9 @@ func (e *ConnectError) Error() string {
 
 func (e *ConnectError) explain() (what, remedy string) {
 	key := string(e.Side) + ".dsn"
+	if isPooler(e.Err) {
+		return errPooled.Error() + " (PgBouncer, perhaps)", "give " + key + " the address of the server: locks, settings and snapshots belong to a session of its own"
+	}
 	switch State(e.Err) {
 	case invalidPassword:
 		return "password refused", "check the password in " + key + ", ~/.pgpass or PGPASSWORD"
@@ -185,18 +203,35 @@ func isTimeout(err error) bool {
 	return errors.As(err, &netErr) && netErr.Timeout()
 }
 
-// reason is the innermost text worth reading: pgx wraps each attempt with the whole address.
+// reason is the innermost text worth reading: pgx wraps each attempt with the whole address, and joins what attempts have failed of.
 func reason(err error) string {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pgErr.Message
 	}
+	reasons := slices.Compact(reasonsOf(err))
+	if len(reasons) > 1 { // that of an attempt without what old servers have says nothing, where one with it came further
+		reasons = slices.DeleteFunc(reasons, func(text string) bool {
+			return strings.HasSuffix(text, "tls: handshake failure") || strings.HasSuffix(text, "tls: protocol version not supported")
+		})
+	}
+	return strings.Join(reasons, "; ")
+}
+
+func reasonsOf(err error) []string {
 	for {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			var reasons []string
+			for _, one := range joined.Unwrap() {
+				reasons = append(reasons, reasonsOf(one)...)
+			}
+			return reasons
+		}
 		inner := errors.Unwrap(err)
 		if inner == nil {
-			return err.Error()
+			return []string{err.Error()}
 		}
-		if _, ok := errors.AsType[*net.OpError](err); ok && errors.Unwrap(inner) == nil {
-			return err.Error()
+		if _, ok := err.(*net.OpError); ok && errors.Unwrap(inner) == nil { //nolint:errorlint // this very error, not what it wraps
+			return []string{err.Error()}
 		}
 		err = inner
 	}
