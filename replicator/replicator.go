@@ -108,6 +108,10 @@ func (r *Replicator) Run(ctx context.Context) error {
 
 // attempt is the procedure, from beginning to end.
 func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
+	// Who does not reach the source must not keep the stream from one who does.
+	if err := reach(ctx, r.source); err != nil {
+		return err
+	}
 	lead, err := r.lead(ctx, g.mark == nil)
 	if err != nil {
 		return err
@@ -119,6 +123,7 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return lead.keep(ctx) })
+	group.Go(func() error { return r.attend(ctx) })
 	group.Go(func() error { return r.carry(ctx, g) })
 	group.Go(func() error {
 		select {
@@ -152,7 +157,6 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.giveWay(ctx) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
 	return group.Wait()
@@ -162,7 +166,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 // attempt must reach both servers: a wrong address is to be told at once.
 func (r *Replicator) persist(ctx context.Context, g goal) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond), backoff.WithMaxInterval(15*time.Second), backoff.WithMaxElapsedTime(0))
-	if err := r.reach(ctx); err != nil {
+	if err := reach(ctx, r.source, r.target); err != nil {
 		return err
 	}
 	return backoff.RetryNotify(func() error {
@@ -200,9 +204,9 @@ func passes(err error) bool {
 // errAnew asks for a new beginning: what is to be carried has changed.
 var errAnew = errors.New("the source's tables have changed")
 
-// reach connects to either side once.
-func (r *Replicator) reach(ctx context.Context) error {
-	for _, server := range []pg.Server{r.source, r.target} {
+// reach connects once.
+func reach(ctx context.Context, servers ...pg.Server) error {
+	for _, server := range servers {
 		conn, err := server.Connect(ctx, "check")
 		if err != nil {
 			return err
