@@ -286,6 +286,7 @@ func (s *stream) write(ctx context.Context, batch change.Batch, plans map[int]*a
 	stats, err := s.writer.Batch(ctx, batch, plans, joined, s.due())
 	if err == nil && stats.Written {
 		s.persisted, s.written = batch.Position, time.Now()
+		s.upkeep.applied = s.upkeep.applied || stats.Rows > 0
 		s.r.observe(stats, start)
 	}
 	return err
