@@ -11,13 +11,14 @@ import (
 var exclusiveSQL string
 
 // evict deletes the rows of the table that a staged row would conflict with although they are others: they hold a
-// value that belongs to the staged row by now, so they have changed on the source too, and come with a later piece.
+// value that belongs to the staged row by now, so they have changed on the source too, and come with a later piece. That is so
+// only where the source excludes the same; what is unique on the target alone is no reason to lose a row.
 func (w *Writer) evict(ctx context.Context, t *Table) error {
 	query := exclusiveSQL
 	if w.conn.Version >= 110000 {
 		query = strings.ReplaceAll(query, "/*nkeys*/i.indnatts", "i.indnkeyatts")
 	}
-	rows, err := w.conn.Query(ctx, query, t.Name.SQL())
+	rows, err := w.conn.Query(ctx, query, t.Name.SQL(), append([]string{}, t.exclusives...))
 	if err != nil {
 		return err
 	}

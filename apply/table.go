@@ -20,7 +20,9 @@ type Table struct {
 
 	// keyFields is how many fields behind the mark of a row are the key.
 	keyFields int
-	keyNames  []string
+	// exclusives are the source's: of what may not occur twice on the target, only these can be in transit.
+	exclusives []string
+	keyNames   []string
 	// columnNames are those of a row, the key's first.
 	columnNames []string
 
@@ -54,7 +56,7 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 		return t
 	}
 	key := columns[:len(source.Key.Columns)]
-	t.keyFields, t.keyNames = len(key), names(key)
+	t.keyFields, t.keyNames, t.exclusives = len(key), names(key), source.Exclusives
 	unique := target.UniqueOn(t.keyNames)
 	t.create += createStage(gone, key)
 	t.copyGone = copyFrom(gone, key)

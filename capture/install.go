@@ -42,6 +42,9 @@ func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, 
 		err := conn.QueryRow(ctx, c.script.sql(`INSERT INTO {{schema}}.captured (relid, schema_name, table_name, key_columns, columns)
 			VALUES ($1, $2, $3, $4, $5) RETURNING number`),
 			t.OID, t.Schema, t.Relation, append([]string{}, t.KeyNames()...), signature(t)).Scan(&number)
+		if pg.State(err) == pg.UniqueViolation {
+			return ErrChanged
+		}
 		if err != nil {
 			return err
 		}
@@ -66,8 +69,8 @@ func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, 
 	return number, nil
 }
 
-// ErrChanged means that a table was altered between looking at it and locking it.
-var ErrChanged = errors.New("the table was altered meanwhile; look at it again")
+// ErrChanged means that a table was altered, or captured by another process, between looking at it and locking it.
+var ErrChanged = errors.New("the table or its capture was altered meanwhile; look at it again")
 
 // unchanged makes sure, once the table is locked, that the triggers fit it.
 func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table) error {
@@ -83,12 +86,19 @@ func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table
 	return nil
 }
 
-// Uninstall removes the triggers and every other object of one table.
+// Uninstall removes the triggers and every other object of one table. ErrChanged if somebody else has done so.
 func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker Locker) error {
 	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
+		tag, err := conn.Exec(ctx, c.script.sql("SELECT 1 FROM {{schema}}.captured WHERE number = $1 FOR UPDATE"), t.Number)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 { // the triggers that are there, if any, belong to a later capture
+			return ErrChanged
+		}
 		// The name may have changed since; the triggers went along with the table.
 		var name catalog.Name
-		err := conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		err = conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.oid = $1 AND c.relkind = 'r'`, t.OID).Scan(&name.Schema, &name.Relation)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows): // dropped, and its triggers with it

@@ -74,7 +74,18 @@ func (r *Replicator) take(ctx context.Context, s *sides) error {
 
 // install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table
 // that is captured.
-func (r *Replicator) install(ctx context.Context, s *sides) error {
+//
+// A stream that exists does not wait for the lock on a table that has come since, unless it is to: those are returned, to be
+// captured beside it.
+func (r *Replicator) install(ctx context.Context, s *sides, wait bool) (late []*catalog.Table, err error) {
+	if s.begun && !wait {
+		late = s.missing()
+		s.selected = slices.DeleteFunc(s.selected, func(t *catalog.Table) bool { return slices.Contains(late, t) })
+	}
+	return late, r.installNow(ctx, s)
+}
+
+func (r *Replicator) installNow(ctx context.Context, s *sides) error {
 	id, err := r.installCapture(ctx, s)
 	if err != nil {
 		return err
@@ -107,6 +118,25 @@ func (r *Replicator) install(ctx context.Context, s *sides) error {
 		}
 	}
 	return nil
+}
+
+// installLate captures tables that have come since the stream began, while it goes on, and then has it begin anew with them.
+func (r *Replicator) installLate(ctx context.Context, late []*catalog.Table) error {
+	if len(late) == 0 {
+		return nil
+	}
+	src, err := r.source.Connect(ctx, "install")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	for _, t := range late {
+		if _, err := r.capture.Install(ctx, src, t, r.locker()); err != nil {
+			return err
+		}
+		r.log.Info("capture installed", "table", t.Name.String())
+	}
+	return fmt.Errorf("%w: %d have come", errAnew, len(late))
 }
 
 // missing are the selected tables whose changes are not captured.

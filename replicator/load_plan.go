@@ -29,8 +29,15 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 		}
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return int(sizes[b.number].Total>>10) - int(sizes[a.number].Total>>10) })
-	for _, t := range tables {
+	tables = slices.Clone(tables)
+	for i := 0; i < len(tables); i++ {
+		t := tables[i]
 		err := r.planTable(ctx, src, dst, t, q, p)
+		if pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil { // after the others, and again
+			r.log.Info("a table is locked on the target; its copy waits", "table", t.name.String())
+			tables = append(tables, t)
+			continue
+		}
 		if pg.Rejected(err) && ctx.Err() == nil { // dropped or altered meanwhile
 			if err := r.quarantine(ctx, dst, t, t.position, err.Error(), false); err != nil {
 				return err
@@ -63,7 +70,7 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 	if err != nil {
 		return err
 	}
-	if len(chunks) > 0 && chunks[0].Filenode != nil {
+	if len(chunks) > 0 && chunks[0].Filenode != nil && !chunks[0].IsSweep() {
 		sizes, err := r.loader.Measure(ctx, src, t.load)
 		if err != nil {
 			return err
@@ -92,7 +99,7 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 func (r *Replicator) copyAnew(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
 	r.log.Warn("a table was rewritten on the source during its copy, which begins anew", "table", t.name.String())
 	if t.method == state.Repair {
-		if err := r.store.CopyAnew(ctx, dst, t.number, t.number, t.method); err != nil {
+		if err := r.store.CopyAnew(ctx, dst, t.name, t.number, t.method); err != nil {
 			return err
 		}
 	} else {

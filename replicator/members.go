@@ -121,7 +121,7 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 	}
 	r.warn(s)
 	for _, t := range add {
-		number, err := r.captureAnew(ctx, s, t, nil)
+		number, err := r.captureAnew(ctx, s, t.Name)
 		if err != nil {
 			return err
 		}
@@ -134,28 +134,53 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 }
 
 // captureAnew makes sure that a table's changes are captured as it is now, and returns its number. The stream must not look at
-// what is about to go: m is set aside before.
-func (r *Replicator) captureAnew(ctx context.Context, s *sides, t *catalog.Table, m *state.Relation) (number int, err error) {
-	if i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Name == t.Name }); i >= 0 {
-		captured := s.captured[i]
-		drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
+// what is about to go: the table is set aside before. Another command, or the daemon, may do the same at the same time.
+func (r *Replicator) captureAnew(ctx context.Context, s *sides, name catalog.Name) (number int, err error) {
+	for {
+		number, err = r.tryCaptureAnew(ctx, s, name)
+		if !errors.Is(err, capture.ErrChanged) {
+			return number, err
+		}
+		if err := s.load(ctx, r.capture); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.Name) (number int, err error) {
+	t := s.source.Tables[name]
+	if t == nil {
+		return 0, &RefusedError{Problems: []string{fmt.Sprintf("%s: is gone on the source", name)}}
+	}
+	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Name == name })
+	if i < 0 {
+		return r.capture.Install(ctx, s.src, t, r.locker())
+	}
+	captured := s.captured[i]
+	drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
+	if err != nil {
+		return 0, err
+	}
+	if drift[captured.Number] == "" {
+		return captured.Number, nil
+	}
+	relations, err := r.store.Relations(ctx, s.dst)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range relations {
+		if m.Name != name || m.State == state.Quarantined {
+			continue
+		}
+		err := r.intervene(ctx, s.dst, func() error {
+			return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", false, s.position)
+		})
 		if err != nil {
 			return 0, err
 		}
-		if drift[captured.Number] == "" {
-			return captured.Number, nil
-		}
-		if m != nil && m.State != state.Quarantined {
-			err := r.intervene(ctx, s.dst, func() error {
-				return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", false, s.position)
-			})
-			if err != nil {
-				return 0, err
-			}
-		}
-		if err := r.capture.Uninstall(ctx, s.src, captured, r.locker()); err != nil {
-			return 0, err
-		}
+	}
+	if err := r.capture.Uninstall(ctx, s.src, captured, r.locker()); err != nil {
+		return 0, err
 	}
 	return r.capture.Install(ctx, s.src, t, r.locker())
 }
@@ -202,7 +227,7 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 			done = append(done, m.Name)
 			continue
 		}
-		number, err := r.captureAnew(ctx, s, s.source.Tables[m.Name], &m)
+		number, err := r.captureAnew(ctx, s, m.Name)
 		if err != nil {
 			return done, err
 		}
@@ -210,7 +235,7 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 		if err != nil {
 			return done, err
 		}
-		err = r.intervene(ctx, s.dst, func() error { return r.store.CopyAnew(ctx, s.dst, m.Number, number, method) })
+		err = r.intervene(ctx, s.dst, func() error { return r.store.CopyAnew(ctx, s.dst, m.Name, number, method) })
 		if err != nil {
 			return done, err
 		}
@@ -297,7 +322,7 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 	}
 	for _, c := range s.captured {
 		if c.Name.String() == name {
-			if err := r.capture.Uninstall(ctx, s.src, c, r.locker()); err != nil {
+			if err := r.capture.Uninstall(ctx, s.src, c, r.locker()); err != nil && !errors.Is(err, capture.ErrChanged) {
 				return err
 			}
 		}

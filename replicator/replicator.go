@@ -146,7 +146,8 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 		return err
 	}
 	defer sides.close()
-	if err := r.install(ctx, sides); err != nil {
+	late, err := r.install(ctx, sides, g.mark != nil)
+	if err != nil {
 		return err
 	}
 	tables, err := r.known(ctx, sides)
@@ -157,6 +158,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.installLate(ctx, late) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
 	return group.Wait()
@@ -208,7 +210,7 @@ var errAnew = errors.New("the source's tables have changed")
 func reach(ctx context.Context, servers ...pg.Server) error {
 	for _, server := range servers {
 		conn, err := server.Connect(ctx, "check")
-		if err != nil {
+		if _, refused := errors.AsType[*pg.ConnectError](err); err != nil && (refused || !pg.Transient(err)) {
 			return err
 		}
 		conn.CloseNow()

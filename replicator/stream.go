@@ -387,6 +387,10 @@ func (s *stream) blame(ctx context.Context, err error) error {
 // resumable says whether an error leaves a table's deltas worth as much as before.
 func resumable(err error) bool {
 	_, diverged := errors.AsType[*apply.DivergedError](err)
+	switch pg.State(err) {
+	case pg.UniqueViolation, pg.ExclusionViolation: // a row that is not the source's may be in the way
+		return false
+	}
 	return !diverged && !errors.Is(err, change.ErrReplaced)
 }
 

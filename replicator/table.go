@@ -58,7 +58,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 			why = "the source no longer captures it"
 		}
 		if why == "" {
-			why = s.misfit(captured, t.state)
+			why = s.misfit(captured, t.state, t.method)
 		}
 		if why != "" {
 			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
@@ -112,7 +112,7 @@ func generated(target *catalog.Table) (names []string) {
 }
 
 // misfit says why a captured table can not be written to the target as the target is now.
-func (s *sides) misfit(captured capture.Table, in state.State) string {
+func (s *sides) misfit(captured capture.Table, in state.State, how state.Method) string {
 	target := s.target.Tables[captured.Name]
 	if target == nil {
 		return captured.Name.String() + ": is missing on the target; create it there"
@@ -121,7 +121,7 @@ func (s *sides) misfit(captured capture.Table, in state.State) string {
 	if problems, _ := catalog.Fit(source, target); len(problems) > 0 {
 		return problems[0]
 	}
-	if in == state.Captured || in == state.Copying { // its indexes may be dropped for the copy
+	if (in == state.Captured || in == state.Copying) && how != state.Repair { // its indexes may be dropped for the copy
 		return ""
 	}
 	return catalog.Keyless(source, target)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -32,7 +33,7 @@ func (r *Replicator) Uninstall(ctx context.Context) error {
 		return err
 	}
 	for _, t := range tables {
-		if err := r.capture.Uninstall(ctx, src, t, r.locker()); err != nil {
+		if err := r.capture.Uninstall(ctx, src, t, r.locker()); err != nil && !errors.Is(err, capture.ErrChanged) {
 			return err
 		}
 		r.log.Info("capture removed", "table", t.Name.String())

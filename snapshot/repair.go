@@ -38,17 +38,28 @@ func (l *Loader) Sweeps(ctx context.Context, dst *pg.Conn, t Table) (todo []Chun
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
 		}
+		if err := dst.Run(ctx, "LOCK TABLE ONLY "+t.Target.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+			return err
+		}
+		var heap, bytes int64
+		if err := dst.QueryRow(ctx, filenodeSQL, t.Target.OID).Scan(&heap, &bytes); err != nil {
+			return err
+		}
+		// What was planned for a heap that has been rewritten since counts for nothing.
+		_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.chunk WHERE number = $1 AND kind = 'sweep' AND filenode <> $2"), t.Number, heap)
+		if err != nil {
+			return err
+		}
 		var planned bool
 		var last int
-		var bytes int64
-		err := dst.QueryRow(ctx, l.Store.SQL("SELECT coalesce(bool_or(kind = 'sweep'), false), coalesce(max(chunk), 0), pg_catalog.pg_relation_size($2::oid) FROM {{schema}}.chunk WHERE number = $1"),
-			t.Number, t.Target.OID).Scan(&planned, &last, &bytes)
+		err = dst.QueryRow(ctx, l.Store.SQL("SELECT coalesce(bool_or(kind = 'sweep'), false), coalesce(max(chunk), 0) FROM {{schema}}.chunk WHERE number = $1"), t.Number).Scan(&planned, &last)
 		if err != nil || planned || bytes == 0 {
 			return err
 		}
 		chunks := divide(sweep, 0, bytes/pg.BlockSize, (bytes+sweepSize-1)/sweepSize)
 		for i := range chunks {
 			chunks[i].Chunk += last
+			chunks[i].Filenode = &heap
 		}
 		return l.insertChunks(ctx, dst, t.Number, chunks)
 	})
@@ -58,6 +69,8 @@ func (l *Loader) Sweeps(ctx context.Context, dst *pg.Conn, t Table) (todo []Chun
 	return todo, err
 }
 
+const filenodeSQL = "SELECT pg_catalog.pg_relation_filenode($1::oid)::bigint, pg_catalog.pg_relation_size($1::oid)"
+
 // sweepSize is how many bytes of the target's heap are swept in one transaction.
 const sweepSize = 8 << 20
 
@@ -65,14 +78,26 @@ const sweepSize = 8 << 20
 const lookedUp = 5000
 
 // Gone reads the keys in a run of the target's blocks that the source has no row for, each behind the mark of one that is gone.
+// ErrRewritten if the blocks are those of another heap by now.
 func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		s := sweeper{src: src, query: t.missingSQL(), keys: make([][]string, len(t.Source.KeyColumns())), to: w}
-		err := dst.Each(ctx, t.keysSQL(c, dst), nil, func(rows pgx.Rows) error { return s.take(ctx, rows) })
-		if err == nil {
-			err = s.ask(ctx)
-		}
-		return err
+		return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+			if err := dst.Run(ctx, "LOCK TABLE ONLY "+t.Target.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+				return err
+			}
+			var heap, bytes int64
+			if err := dst.QueryRow(ctx, filenodeSQL, t.Target.OID).Scan(&heap, &bytes); err != nil {
+				return err
+			}
+			if heap != *c.Filenode {
+				return ErrRewritten
+			}
+			if err := dst.Each(ctx, t.keysSQL(c, dst), nil, func(rows pgx.Rows) error { return s.take(ctx, rows) }); err != nil {
+				return err
+			}
+			return s.ask(ctx)
+		})
 	}
 }
 

@@ -1,4 +1,4 @@
--- What may not occur twice in the table $1 besides its key: for each unique index and exclusion constraint the expressions, the
+-- What may not occur twice in the table $1, nor on the source, whose definitions are $2: for each unique index and exclusion constraint the expressions, the
 -- operators by which two rows conflict, and the predicate.
 SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true) FROM pg_catalog.generate_series(1, n.keys) k ORDER BY k),
        ARRAY(SELECT 'OPERATOR(' || pg_catalog.quote_ident(s.nspname) || '.' || o.oprname || ')'
@@ -14,3 +14,4 @@ SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true) FROM pg_ca
   CROSS JOIN LATERAL (SELECT /*nkeys*/i.indnatts::int AS keys) n
   LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'x'
  WHERE i.indrelid = $1::text::pg_catalog.regclass AND i.indislive AND (i.indisunique OR i.indisexclusion)
+   AND coalesce('EXCLUDE' || pg_catalog.substring(pg_catalog.pg_get_constraintdef(c.oid), ' USING .*'), pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*')) = ANY ($2::text[])

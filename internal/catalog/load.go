@@ -18,6 +18,8 @@ var (
 	columnsSQL string
 	//go:embed sql/uniques.sql
 	uniquesSQL string
+	//go:embed sql/exclusives.sql
+	exclusivesSQL string
 	//go:embed sql/sequences.sql
 	sequencesSQL string
 )
@@ -47,6 +49,9 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 	}
 	if err := loadUniques(ctx, conn, byOID); err != nil {
 		return nil, fmt.Errorf("read unique indexes of the %s: %w", conn.Side, err)
+	}
+	if err := loadExclusives(ctx, conn, byOID); err != nil {
+		return nil, fmt.Errorf("read exclusion constraints of the %s: %w", conn.Side, err)
 	}
 	for _, t := range c.Tables {
 		t.chooseKey()
@@ -88,6 +93,20 @@ func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 		c.Composite, c.Generated = kind == "c", generated != ""
 		if t := byOID[oid]; t != nil { // a table made since tables were read is left for the next look
 			t.Columns = append(t.Columns, c)
+		}
+		return nil
+	})
+}
+
+func loadExclusives(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
+	return conn.Each(ctx, exclusivesSQL, nil, func(rows pgx.Rows) error {
+		var oid uint32
+		var definition *string
+		if err := rows.Scan(&oid, &definition); err != nil {
+			return err
+		}
+		if t := byOID[oid]; t != nil && definition != nil {
+			t.Exclusives = append(t.Exclusives, *definition)
 		}
 		return nil
 	})

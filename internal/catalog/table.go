@@ -76,6 +76,9 @@ type Table struct {
 	Columns  []Column
 	Uniques  []Unique
 
+	// Exclusives are the definitions, without names, of its unique indexes of every kind and its exclusion constraints.
+	Exclusives []string
+
 	// Key tells rows apart; nil where no unique index can.
 	Key *Unique
 }

@@ -60,7 +60,7 @@ func Transient(err error) bool {
 		return false
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return transientState(pgErr.Code)
+		return transientState(pgErr.Code) || metChange(err)
 	}
 	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
 		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err))
@@ -74,6 +74,20 @@ func Transient(err error) bool {
 func brokenOff(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) || isTimeout(err) || isClosedConn(err)
+}
+
+// metChange says whether a statement ran into an object that somebody altered or dropped at the same moment.
+func metChange(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pgErr.Code != "XX000" {
+		return false
+	}
+	for _, begins := range []string{"cache lookup failed", "could not open relation with OID", "tuple concurrently"} {
+		if strings.HasPrefix(pgErr.Message, begins) {
+			return true
+		}
+	}
+	return false
 }
 
 func transientState(code string) bool {
@@ -98,7 +112,7 @@ func transientState(code string) bool {
 // the same would be rejected again, and only the table it belongs to is concerned.
 func Rejected(err error) bool {
 	state := State(err)
-	if state == "" {
+	if state == "" || metChange(err) {
 		return false
 	}
 	switch state[:2] {

@@ -29,10 +29,15 @@ func (s *Store) Resume(ctx context.Context, conn *pg.Conn, number int) error {
 }
 
 // CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now.
-func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, number, now int, method Method) error {
+func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, now int, method Method) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := s.Hold(ctx, conn); err != nil {
 			return err
+		}
+		var number int
+		err := conn.QueryRow(ctx, s.SQL("SELECT number FROM {{schema}}.relation WHERE schema_name = $1 AND table_name = $2 FOR UPDATE"), name.Schema, name.Relation).Scan(&number)
+		if err != nil {
+			return fmt.Errorf("copy %s anew: %w", name, err)
 		}
 		for _, table := range []string{"chunk", "drain"} {
 			if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
