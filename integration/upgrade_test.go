@@ -70,6 +70,7 @@ const upgradeWrites = `UPDATE keyed SET v = 'later' WHERE id BETWEEN 3 AND 20; D
 
 // TestUpgrade has today's pgibex go on from what every earlier one has left, and from what itself has.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	for version := 1; version <= state.Version; version++ {
 		t.Run(fmt.Sprintf("layout %d", version), func(t *testing.T) {
 			s := left(t, version)
@@ -120,6 +121,7 @@ func (s *stream) sameLayout() {
 
 // TestANewerLayoutIsRefused: by every command, and nothing is changed.
 func TestANewerLayoutIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, newer := range []string{"source", "target"} {
 		t.Run(newer, func(t *testing.T) {
 			s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY)")
@@ -152,6 +154,7 @@ func TestANewerLayoutIsRefused(t *testing.T) {
 
 // TestUpgradeInterrupted kills pgibex in the migration of either side, each of which is one transaction.
 func TestUpgradeInterrupted(t *testing.T) {
+	t.Parallel()
 	s := left(t, 1)
 	waits := func(table string) string {
 		return "EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'pgibex_it." + table + "'::regclass)"
