@@ -37,6 +37,12 @@ test: go-present servers-present ## every test, on real servers
 		fi; \
 	fi; exit $$failed
 
+.PHONY: matrix
+matrix: go-present servers-present ## a stream's whole life between all versions [PAIRS=all]
+	@used=$$(mktemp) && trap 'rm -f "$$used"' EXIT; failed=0; \
+	PGIBEX_MATRIX=$(or $(PAIRS),1) PGIBEX_VERSIONS_FILE=$$used go test -race -count=1 -timeout 40m -v -run '^TestMatrix$$' ./integration || failed=1; \
+	echo "A stream's whole life was tried on:"; sort -u -V "$$used" | sed 's/^/  /'; exit $$failed
+
 .PHONY: torture
 torture: go-present servers-present ## random faults under a random application [FAULTS=n] [SEED=n] [MINUTES=n]
 	TORTURE_FAULTS=$(FAULTS) TORTURE_SEED=$(SEED) TORTURE_MINUTES=$(MINUTES) go test -count=1 -v -timeout 24h -run 'TestTorture$$' ./integration/torture

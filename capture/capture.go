@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
@@ -106,6 +108,15 @@ func (c *Capture) Take(ctx context.Context, conn *pg.Conn) error {
 		return fmt.Errorf("take the stream on the source: %w", err)
 	}
 	return nil
+}
+
+// Retake counts once more, without anybody else having taken the stream: a copy of the source from before can be told by it.
+func (c *Capture) Retake(ctx context.Context, conn *pg.Conn) error {
+	err := conn.QueryRow(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1 WHERE generation = $1 RETURNING generation"), c.generation).Scan(&c.generation)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrFenced
+	}
+	return err
 }
 
 // Taken says how often the stream has been taken on the source.

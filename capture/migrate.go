@@ -15,10 +15,13 @@ var migrate2SQL string
 // migrations by the version they lead to, as those of the target. They are never changed once released.
 var migrations = map[int]string{2: migrate2SQL}
 
-// Migrate brings the source's objects to this version's layout.
+// Migrate brings the source's objects to this version's layout. A newer one is an error.
 func (c *Capture) Migrate(ctx context.Context, conn *pg.Conn) error {
 	_, err := c.ID(ctx, conn)
-	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
+	if other, ok := errors.AsType[*state.VersionError](err); ok {
+		if other.Version > state.Version {
+			return err
+		}
 		return state.Migrate(ctx, conn, c.script.sql, migrations)
 	}
 	return nil // any other error will be met by whoever works with it

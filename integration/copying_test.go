@@ -213,15 +213,15 @@ func TestInstallWaitsInTurns(t *testing.T) {
 // catalogs are the rows of the system catalogs that have nothing to do with oids. %s is for what only VACUUM puts right.
 const catalogs = `SELECT ARRAY(
 	SELECT 'namespace ' || nspname || coalesce(nspacl::text, '') AS row FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
-	UNION ALL SELECT 'class ' || c.oid::regclass || ' ' || relkind || ' ' || relnatts || ' ' || relchecks || relhasindex || relhasrules || coalesce(relacl::text, '') || coalesce(reloptions::text, '') %s
+	UNION ALL SELECT 'class ' || c.oid::regclass || ' ' || relkind::text || ' ' || relnatts || ' ' || relchecks || relhasindex || relhasrules || coalesce(relacl::text, '') || coalesce(reloptions::text, '') %s
 		FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname !~ '^pg_(toast|temp)'
 	UNION ALL SELECT 'proc ' || oid::regprocedure || coalesce(proacl::text, '') FROM pg_proc WHERE pronamespace <> 'pg_catalog'::regnamespace_
-	UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || regexp_replace(tgname, '[0-9]+$', '') || ' ' || tgenabled || tgfoid::regproc FROM pg_trigger
-	UNION ALL SELECT 'type ' || oid::regtype || typtype FROM pg_type WHERE typnamespace <> 'pg_toast'::regnamespace_ AND NOT typname ~ '^_?pg_temp'
+	UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || regexp_replace(tgname, '[0-9]+$', '') || ' ' || tgenabled::text || tgfoid::regproc FROM pg_trigger
+	UNION ALL SELECT 'type ' || oid::regtype || typtype::text FROM pg_type WHERE typnamespace <> 'pg_toast'::regnamespace_ AND NOT typname ~ '^_?pg_temp'
 	UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated || condeferrable FROM pg_constraint WHERE conrelid <> 0
 	UNION ALL SELECT 'index ' || pg_get_indexdef(indexrelid) || ' ' || indisunique || indisprimary || indisclustered || indisvalid FROM pg_index WHERE indrelid::regclass::text !~ '^pg_'
 	UNION ALL SELECT 'attribute ' || attrelid::regclass || ' ' || attname || ' ' || attnum || attnotnull || coalesce(attstattarget, -1) FROM pg_attribute WHERE attrelid > 16000 AND attrelid::regclass::text !~ '^pg_'
-	UNION ALL SELECT 'depend ' || classid::regclass || ' ' || refclassid::regclass || ' ' || deptype || ' ' || count(*) FROM pg_depend
+	UNION ALL SELECT 'depend ' || classid::regclass || ' ' || refclassid::regclass || ' ' || deptype::text || ' ' || count(*) FROM pg_depend
 		WHERE NOT (refclassid = 'pg_namespace'::regclass AND refobjid IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp')) GROUP BY classid, refclassid, deptype
 	UNION ALL SELECT 'description ' || classoid::regclass || ' ' || count(*) FROM pg_description GROUP BY classoid
 	ORDER BY 1)`

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -26,10 +27,36 @@ func (c *courtesy) reading() (done func()) {
 // errGaveWay means that everything was let go for somebody who waits for a table of the source.
 var errGaveWay = errors.New("somebody waits for a table of the source that is being read")
 
-// giveWay looks while something is being read that has been for a while.
-func (r *Replicator) giveWay(ctx context.Context) error {
+// errSilent means that the source does not answer.
+var errSilent = errors.New("the source does not answer")
+
+// answerTimeout is how long the source may take to say whether anything has happened, before it counts as out of reach: another
+// daemon may reach it, and shall have the stream within 10 s.
+const answerTimeout = 6 * time.Second
+
+// answered asks the source something that takes it no time.
+func answered(ctx context.Context, ask func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := ask(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: %w", errSilent, err)
+	}
+	return err
+}
+
+// attend looks whether somebody waits for what has been read for a while, and whether the source still answers: whoever waits for rows
+// of a source that he does not reach any more may wait for ever.
+func (r *Replicator) attend(ctx context.Context) error {
 	var conn *pg.Conn
-	defer func() { conn.CloseNow() }()
+	err := answered(ctx, func(ctx context.Context) (err error) {
+		conn, err = r.source.Connect(ctx, "courtesy")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
 	ticker := time.NewTicker(courtesyEvery)
 	defer ticker.Stop()
 	before, asked := false, false
@@ -40,27 +67,26 @@ func (r *Replicator) giveWay(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		now := r.courtesy.reads.Load() > 0
-		if !now || !before {
-			before, asked = now, false
-			continue
-		}
-		if conn == nil || conn.IsClosed() {
-			var err error
-			if conn, err = r.source.Connect(ctx, "courtesy"); err != nil {
+		long := now && before
+		before = now
+		var waiting int
+		err := answered(ctx, func(ctx context.Context) (err error) {
+			if long {
+				waiting, err = r.capture.GiveWay(ctx, conn)
 				return err
 			}
-		}
-		n, err := r.capture.GiveWay(ctx, conn)
+			return conn.Ping(ctx)
+		})
 		switch {
 		case err != nil:
 			return err
-		case n == 0:
+		case waiting == 0:
 			asked = false
 		case asked: // a backend that can not send what it reads does not hear: cut its connection
 			return errGaveWay
 		default:
 			asked = true
-			r.log.Info("gave way to somebody who waits for a table of the source; it will be read again", "reads", n)
+			r.log.Info("gave way to somebody who waits for a table of the source; it will be read again", "reads", waiting)
 		}
 	}
 }

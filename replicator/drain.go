@@ -91,6 +91,7 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 		return s.setAside(ctx, d.table, d.reason.Error(), resumable(d.reason))
 	}
 	d.table.position = d.to // only here: the stream looks at it meanwhile
+	s.upkeep.applied = true
 	s.tables[d.table.number] = d.table
 	s.last = change.Snapshot{}
 	return nil

@@ -202,15 +202,8 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 		return nil, err
 	}
 	s.position, s.begun = stream.Position, true
-	id, err := r.capture.ID(ctx, s.src)
-	if errors.Is(err, capture.ErrMissing) {
-		return []string{fmt.Sprintf("target: it holds stream %s of a source whose capture is gone here; if the source is the right one, run pgibex uninstall and begin anew with empty tables", r.config.Stream)}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if id != stream.SourceID {
-		return []string{r.otherSource(stream.SourceID, id)}, nil
+	if problem, err := r.checkSource(ctx, s, stream); err != nil || problem != "" {
+		return []string{problem}, err
 	}
 	generation, err := r.capture.Taken(ctx, s.src)
 	if err != nil {
@@ -229,8 +222,18 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 	return r.checkPurged(ctx, s, stream)
 }
 
-func (r *Replicator) otherSource(was, is string) string {
-	return fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, was, is)
+// checkSource says what is wrong if this is not the source that the target follows.
+func (r *Replicator) checkSource(ctx context.Context, s *sides, stream state.Stream) (problem string, err error) {
+	id, err := r.capture.ID(ctx, s.src)
+	switch {
+	case errors.Is(err, capture.ErrMissing):
+		return fmt.Sprintf("target: it holds stream %s of a source whose capture is gone here; if the source is the right one, run pgibex uninstall and begin anew with empty tables", r.config.Stream), nil
+	case err != nil:
+		return "", err
+	case id != stream.SourceID:
+		return fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, stream.SourceID, id), nil
+	}
+	return "", nil
 }
 
 // checkPurged refuses a target that lacks changes which the source has purged: one restored from an older copy.

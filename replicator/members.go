@@ -51,12 +51,12 @@ func (r *Replicator) lookAtMembersOf(ctx context.Context, s *sides) (relations [
 		return nil, err
 	}
 	s.position, s.begun = stream.Position, true
-	id, err := r.capture.ID(ctx, s.src)
+	problem, err := r.checkSource(ctx, s, stream)
 	if err != nil {
 		return nil, err
 	}
-	if id != stream.SourceID {
-		return nil, &RefusedError{Problems: []string{r.otherSource(stream.SourceID, id)}}
+	if problem != "" {
+		return nil, &RefusedError{Problems: []string{problem}}
 	}
 	if err := s.load(ctx, r.capture); err != nil {
 		return nil, err

@@ -74,14 +74,17 @@ func (r *Replicator) reload() {
 	r.config.Tables = tables
 }
 
-// migrate brings the layouts that an older pgibex has made to this one's.
+// migrate brings the layouts that an older pgibex has made to this one's, and refuses those of a newer one.
 func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
 	_, err := r.store.Stream(ctx, dst) // other errors are met again by whoever needs it
-	if old, ok := errors.AsType[*state.VersionError](err); ok && old.Version < state.Version {
+	switch other, ok := errors.AsType[*state.VersionError](err); {
+	case ok && other.Version > state.Version:
+		return err
+	case ok:
 		if err := r.store.Migrate(ctx, dst); err != nil {
 			return err
 		}
-		r.log.Info("migrated the stream's state on the target", "from", old.Version, "to", state.Version)
+		r.log.Info("migrated the stream's state on the target", "from", other.Version, "to", state.Version)
 	}
 	src, err := r.source.Connect(ctx, "source")
 	if err != nil {
@@ -105,6 +108,10 @@ func (r *Replicator) Run(ctx context.Context) error {
 
 // attempt is the procedure, from beginning to end.
 func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
+	// Who does not reach the source must not keep the stream from one who does.
+	if err := reach(ctx, r.source); err != nil {
+		return err
+	}
 	lead, err := r.lead(ctx, g.mark == nil)
 	if err != nil {
 		return err
@@ -116,6 +123,7 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return lead.keep(ctx) })
+	group.Go(func() error { return r.attend(ctx) })
 	group.Go(func() error { return r.carry(ctx, g) })
 	group.Go(func() error {
 		select {
@@ -151,7 +159,6 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.installLate(ctx, late) })
-	group.Go(func() error { return r.giveWay(ctx) })
 	group.Go(func() error { return r.load(ctx, todo, copied) })
 	group.Go(func() error { return stream.run(ctx) })
 	return group.Wait()
@@ -161,7 +168,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 // attempt must reach both servers: a wrong address is to be told at once.
 func (r *Replicator) persist(ctx context.Context, g goal) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond), backoff.WithMaxInterval(15*time.Second), backoff.WithMaxElapsedTime(0))
-	if err := r.reach(ctx); err != nil {
+	if err := reach(ctx, r.source, r.target); err != nil {
 		return err
 	}
 	return backoff.RetryNotify(func() error {
@@ -199,9 +206,9 @@ func passes(err error) bool {
 // errAnew asks for a new beginning: what is to be carried has changed.
 var errAnew = errors.New("the source's tables have changed")
 
-// reach connects to either side once.
-func (r *Replicator) reach(ctx context.Context) error {
-	for _, server := range []pg.Server{r.source, r.target} {
+// reach connects once.
+func reach(ctx context.Context, servers ...pg.Server) error {
+	for _, server := range servers {
 		conn, err := server.Connect(ctx, "check")
 		if _, refused := errors.AsType[*pg.ConnectError](err); err != nil && (refused || !pg.Transient(err)) {
 			return err

@@ -58,13 +58,16 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	}
 	defer dst.CloseNow()
 	status := &Status{Stream: r.config.Stream, Phase: "not installed", LagSeconds: -1, Tables: []TableStatus{}}
+	captured, err := r.capture.Tables(ctx, src)
+	if err != nil {
+		return nil, err
+	}
 	stream, err := r.store.Stream(ctx, dst)
 	if errors.Is(err, state.ErrMissing) {
-		captured, err := r.capture.Tables(ctx, src)
 		if len(captured) > 0 {
 			status.Phase = "installed on the source, not copied yet (next: pgibex run)"
 		}
-		return status, err
+		return status, nil
 	}
 	if err != nil {
 		return nil, err

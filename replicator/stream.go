@@ -20,9 +20,6 @@ import (
 	"github.com/pgibex/pgibex/internal/state"
 )
 
-// errSilent means that the source does not answer.
-var errSilent = errors.New("the source does not answer")
-
 // errGoalReached ends an attempt that has nothing more to do.
 var errGoalReached = errors.New("goal reached")
 
@@ -210,17 +207,11 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	return false, s.maintain(ctx, view)
 }
 
-// answerTimeout is how long the source may take to say whether anything has happened, before it counts as out of reach: another
-// daemon may reach it.
-const answerTimeout = 8 * time.Second
-
-func (s *stream) now(ctx context.Context) (change.Position, error) {
-	limited, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	now, err := s.r.capture.Now(limited, s.src)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = fmt.Errorf("%w: %w", errSilent, err)
-	}
+func (s *stream) now(ctx context.Context) (now change.Position, err error) {
+	err = answered(ctx, func(ctx context.Context) error {
+		now, err = s.r.capture.Now(ctx, s.src)
+		return err
+	})
 	return now, err
 }
 
@@ -295,6 +286,7 @@ func (s *stream) write(ctx context.Context, batch change.Batch, plans map[int]*a
 	stats, err := s.writer.Batch(ctx, batch, plans, joined, s.due())
 	if err == nil && stats.Written {
 		s.persisted, s.written = batch.Position, time.Now()
+		s.upkeep.applied = s.upkeep.applied || stats.Rows > 0
 		s.r.observe(stats, start)
 	}
 	return err

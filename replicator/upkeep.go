@@ -16,6 +16,8 @@ import (
 // upkeep remembers when what was last done.
 type upkeep struct {
 	sequences, drift, foreignKeys time.Time
+	counted                       time.Time
+	applied                       bool                           // something, since it was counted
 	set                           map[catalog.Name]sequenceValue // as the target has them
 	idle                          map[int]idleness
 	reported                      map[string]bool
@@ -50,6 +52,11 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	if err := s.purge(ctx, view); err != nil {
 		return err
 	}
+	if s.upkeep.applied && time.Since(s.upkeep.counted) > countEvery && len(s.draining) == 0 {
+		if err := s.recount(ctx); err != nil {
+			return err
+		}
+	}
 	if time.Since(s.upkeep.drift) > driftEvery {
 		s.upkeep.drift = time.Now()
 		if err := s.lookForDrift(ctx); err != nil {
@@ -71,6 +78,19 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 		return s.foreignKeys(ctx)
 	}
 	return nil
+}
+
+// countEvery bounds how old a copy of the source may be without being told from the source itself.
+const countEvery = 10 * time.Second
+
+// recount writes to both sides that the target has more of the source. A copy of the source from before, put back, may by then have given the
+// numbers of the transactions that it lacks to others, and nothing else would tell. Not while a drain holds the source: it would be refused.
+func (s *stream) recount(ctx context.Context) error {
+	if err := s.r.capture.Retake(ctx, s.src); err != nil {
+		return err
+	}
+	s.upkeep.counted, s.upkeep.applied = time.Now(), false
+	return s.r.store.SetSourceGeneration(ctx, s.dst, s.r.capture.Generation())
 }
 
 // consistent says whether all tables equal the source at one snapshot.
