@@ -40,7 +40,7 @@ var commands = []struct {
 	{"uninstall", func(ctx context.Context, r *replicator.Replicator) error { return r.Uninstall(ctx) }},
 }
 
-// TestNothingLeaks has every command end in every way: done, refused, by an error and cancelled. Not a goroutine, session, temporary table or
+// TestNothingLeaks has every command end in every way: done, refused, by an error and canceled. Not a goroutine, session, temporary table or
 // file may be left.
 func TestNothingLeaks(t *testing.T) {
 	s := newStream(t, crashSchema+"CREATE TABLE comes (id int PRIMARY KEY); CREATE TABLE goes (id int PRIMARY KEY)")
@@ -99,7 +99,7 @@ func TestNothingLeaks(t *testing.T) {
 			if err != nil && ctx.Err() == nil && c.name != "remove" && c.name != "add" { // those find it done
 				t.Errorf("%s: %v", c.name, err)
 			}
-			ended(fmt.Sprintf("%s, cancelled after %v (%v)", c.name, after, err))
+			ended(fmt.Sprintf("%s, canceled after %v (%v)", c.name, after, err))
 		}
 		s.terminatedIn(c.name, c.call)
 		ended(c.name + ", its sessions terminated")
@@ -139,7 +139,7 @@ func (s *stream) terminatedIn(name string, call func(context.Context, *replicato
 	}
 	err := <-done
 	if errors.Is(err, context.DeadlineExceeded) {
-		s.t.Logf("%s, its sessions terminated, had to be cancelled", name)
+		s.t.Logf("%s, its sessions terminated, had to be canceled", name)
 	}
 }
 
@@ -159,7 +159,7 @@ func (s *stream) anotherVersion(running goleak.Option) {
 	}
 }
 
-// leaveWithin is how long a session that is cut off in the middle of a statement may take: pgx has its statement cancelled, and hears the server
+// leaveWithin is how long a session that is cut off in the middle of a statement may take: pgx has its statement canceled, and hears the server
 // out, for 15 s at most.
 const leaveWithin = 20 * time.Second
 

@@ -113,5 +113,5 @@ func (s *stream) oneWriterAtATime() {
 	if n := one[int](s, s.targetDSN, "SELECT count(DISTINCT generation)::int FROM judge.moved"); n < 2 {
 		s.t.Errorf("the stream was never taken over: generations %s", generations)
 	}
-	s.t.Log(fmt.Sprintf("generations %s", generations))
+	s.t.Logf("generations %s", generations)
 }
