@@ -18,7 +18,7 @@ type Pending struct {
 // question, not for a poll.
 func (c *Capture) Pending(ctx context.Context, conn *pg.Conn, positions map[int]change.Snapshot) (map[int]Pending, error) {
 	// OFFSET 0 keeps the planner from measuring anything but segments: the size of a table that somebody has locked would be
-	// waited for. A segment may be dropped by the daemon at any moment; then its size is null.
+	// waited for. A segment may be dropped at any moment, with its table's capture; then its size is null.
 	rows, err := conn.Query(ctx, c.script.sql(`SELECT number, segment, size FROM (
 		SELECT s.number, s.segment, pg_catalog.pg_relation_size(s.oid) AS size FROM (
 			SELECT s.number, s.segment, c.oid

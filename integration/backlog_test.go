@@ -12,6 +12,7 @@ import (
 // TestBacklogInBoundedMemory lets 300,000 changes gather (PGIBEX_BACKLOG of them, if it is set) while no daemon runs, kills the
 // daemon that applies them on the way, and watches what it takes: memory, the source's time, and the disk that is given back.
 func TestBacklogInBoundedMemory(t *testing.T) {
+	t.Parallel()
 	changes := 300_000
 	if text := os.Getenv("PGIBEX_BACKLOG"); text != "" {
 		var err error

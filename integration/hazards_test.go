@@ -114,6 +114,7 @@ func TestExcludedTableIsNotCopied(t *testing.T) {
 
 // A foreign key to a table in quarantine can not be built; the other tables go on.
 func TestForeignKeyToQuarantinedTable(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)`)
 	s.dst(`ALTER TABLE a ADD CHECK (v <> 'bad')`)
 	s.src(`INSERT INTO a VALUES (1, 'bad'), (2, 'ok'); INSERT INTO b VALUES (1, 1), (2, 2)`)
@@ -129,6 +130,7 @@ func TestForeignKeyToQuarantinedTable(t *testing.T) {
 
 // A row that is rejected, in a part too large to be sent before the error comes, while another table has a long backlog.
 func TestRejectedRowBesideLongBacklog(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE big (id int PRIMARY KEY, v int)`)
 	s.src(`CREATE TABLE bad (id int PRIMARY KEY, v varchar(10), w text)`)
 	s.dst(`CREATE TABLE bad (id int PRIMARY KEY, v varchar(3), w text)`)
@@ -148,6 +150,7 @@ func TestRejectedRowBesideLongBacklog(t *testing.T) {
 
 // VACUUM holds a lock on the table for hours; it writes nothing to segments.
 func TestVacuumKeepsNoSegmentOpen(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v int)`)
 	s.src(`INSERT INTO a SELECT g, 0 FROM generate_series(1, 50000) g`)
 	stop := s.run()

@@ -38,6 +38,7 @@ func TestTruncateCascadeNeverDeadlocks(t *testing.T) {
 // Whoever wants a table of the source for himself waits no longer than a second for us to stop reading it, however long the target
 // takes.
 func TestReadsGiveWay(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE big (id int PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY)`)
 	s.src("INSERT INTO big SELECT g, repeat('v', 200) FROM generate_series(1, 40000) g; INSERT INTO small SELECT generate_series(1, 10)")
 	s.dst(`CREATE SCHEMA there; CREATE TABLE there.slow AS SELECT 1;
@@ -74,6 +75,7 @@ func TestReadsGiveWay(t *testing.T) {
 
 // A table that somebody has locked for long holds up nobody else.
 func TestLockedTableDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE locked (id int PRIMARY KEY); CREATE TABLE log (what text); CREATE TABLE free (id int PRIMARY KEY)`)
 	stop := s.run()
 	s.streaming()

@@ -12,6 +12,7 @@ import (
 
 // A command and the daemon may capture one table at the same time, and a new table that somebody has locked holds up nobody else.
 func TestAddBesideTheDaemon(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	const patient = "capture: {lock_wait: 200ms}"
@@ -39,6 +40,7 @@ func TestAddBesideTheDaemon(t *testing.T) {
 
 // Two resyncs at once of a table that has drifted make its triggers once.
 func TestTwoResyncsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	d := s.daemon("")
@@ -69,6 +71,7 @@ func TestTwoResyncsAtOnce(t *testing.T) {
 
 // Rows that are not the source's stand in the way of a unique value, a key's index is gone, a foreign key does not hold.
 func TestResyncOfWhatOthersHaveDone(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	d := s.daemon("")
@@ -88,8 +91,24 @@ func TestResyncOfWhatOthersHaveDone(t *testing.T) {
 	d.terminate()
 }
 
+// Keys on the target that the source can not hold are gone; a storage parameter does not hide what may not occur twice.
+func TestResyncOfWiderTarget(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, `CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE w (id int PRIMARY KEY, v text); CREATE TABLE e (m mood PRIMARY KEY, v text);
+		CREATE TABLE f (id int PRIMARY KEY, code int); CREATE UNIQUE INDEX ON f (code) WITH (fillfactor = 70)`)
+	s.src("INSERT INTO w SELECT g, 'v' FROM generate_series(1, 1000) g; INSERT INTO e VALUES ('a', 'x'), ('b', 'x'); INSERT INTO f SELECT g, g FROM generate_series(1, 1000) g")
+	s.dst("ALTER TABLE w ALTER id TYPE bigint; ALTER TYPE mood ADD VALUE 'c'")
+	s.catchUp()
+	s.dst(`INSERT INTO w VALUES (3000000000, 'foreign'), (5000, 'foreign'); INSERT INTO e VALUES ('c', 'foreign'); DELETE FROM w WHERE id = 7;
+		UPDATE f SET code = -1 WHERE id = 1; UPDATE f SET code = 1 WHERE id = 900; UPDATE f SET code = 900 WHERE id = 1`)
+	s.command("", "resync", "public.w", "public.e", "public.f").wants(t, 0)
+	s.catchUp()
+	s.sameRows()
+}
+
 // What is unique on the target alone is no reason to lose a row, however the changes are applied.
 func TestUniqueOnTheTargetAlone(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE a (id int PRIMARY KEY, code text); CREATE TABLE b (id int PRIMARY KEY, code text UNIQUE)")
 	s.dst("CREATE EXTENSION citext; CREATE UNIQUE INDEX ON a (code); ALTER TABLE b ALTER code TYPE citext")
 	s.config.Apply.BatchSize = 64 * config.KB
@@ -107,6 +126,7 @@ func TestUniqueOnTheTargetAlone(t *testing.T) {
 
 // A table whose triggers are made anew in the middle of its first copy keeps the definitions of its indexes.
 func TestIndexesOutliveAnotherCapture(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE t (id int PRIMARY KEY, code int UNIQUE, v text); CREATE INDEX t_v ON t (v)")
 	s.src("INSERT INTO t SELECT g, g, 'v' FROM generate_series(1, 5000) g")
 	s.dst("ALTER TABLE t ADD CHECK (v <> 'bad')")
@@ -130,6 +150,7 @@ func TestIndexesOutliveAnotherCapture(t *testing.T) {
 
 // A table that is dropped or replaced ends neither the copy of the others nor the daemon, also where the configuration names it.
 func TestDroppedTableDoesNotEndTheDaemon(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	d := s.daemon("tables: {include: [public.keyed, public.child, public.plain, public.other]}\ncopy: {chunk_size: 64kB}")
@@ -153,6 +174,7 @@ func TestDroppedTableDoesNotEndTheDaemon(t *testing.T) {
 
 // A sweep is of one heap: the target's table is clustered in the middle of it.
 func TestClusterDuringSweep(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE big (id int PRIMARY KEY, v text)")
 	s.src("INSERT INTO big SELECT g, repeat('v', 400) FROM generate_series(1, 60000) g")
 	s.catchUp()

@@ -35,6 +35,7 @@ func (s *stream) resynced(tables ...string) {
 
 // TestResync mends tables that somebody has written to on the target, while the application writes and readers read.
 func TestResync(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.config.Copy.ChunkSize = 256 << 10
 	s.src(memberRows)
@@ -67,6 +68,7 @@ func TestResync(t *testing.T) {
 
 // TestResyncAfterDrift brings tables back whose triggers do not fit any more, or were missing for a while.
 func TestResyncAfterDrift(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	s.catchUp()
@@ -89,6 +91,7 @@ func TestResyncAfterDrift(t *testing.T) {
 
 // TestResyncIsResumed kills the daemon in the middle of a repair.
 func TestResyncIsResumed(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	s.catchUp()
@@ -111,6 +114,7 @@ func TestResyncIsResumed(t *testing.T) {
 
 // TestAddAndRemove changes which tables a running stream carries.
 func TestAddAndRemove(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, memberSchema)
 	s.src(memberRows)
 	settings := func(tables string) string {

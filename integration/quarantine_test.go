@@ -19,6 +19,7 @@ var rejecting = []struct{ name, column, target, good, bad, says string }{
 }
 
 func TestRowsThatTheTargetRejects(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE fine (id int PRIMARY KEY, v text)")
 	insert := func(name, value string, id int) {
 		s.src(fmt.Sprintf("INSERT INTO %s VALUES ('k''%d', %d, %s)", name, id, id, value))

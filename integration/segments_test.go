@@ -263,6 +263,7 @@ func TestSealingWaitsForWriters(t *testing.T) {
 const bulk = "INSERT INTO kv SELECT g, 'bulk' FROM generate_series(%d, %d) g" // 30,000 rows are more than a segment's share
 
 func TestSegmentLockedByDump(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE kv (id int PRIMARY KEY, v text)")
 	stop := s.run()
 	s.streaming()
@@ -294,6 +295,7 @@ func TestSegmentLockedByDump(t *testing.T) {
 }
 
 func TestNothingIsPurgedUnapplied(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE kv (id int PRIMARY KEY, v text)")
 	s.run()
 	s.streaming()
@@ -332,6 +334,7 @@ const backlogSchema = `
 
 // TestLongBacklog stops a daemon in the middle of a backlog of 300,000 changes, and lets another go on.
 func TestLongBacklog(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, backlogSchema)
 	s.config.Apply.BatchSize = 256 * config.KB
 	s.src(`INSERT INTO a SELECT g, 'a' FROM generate_series(1, 20000) g; INSERT INTO u SELECT g, g, 'u' FROM generate_series(1, 60000) g;
@@ -366,6 +369,7 @@ func TestLongBacklog(t *testing.T) {
 
 // TestTruncateDuringDrain truncates tables while pieces of their backlogs are being applied.
 func TestTruncateDuringDrain(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, backlogSchema)
 	s.config.Apply.BatchSize = 256 * config.KB
 	s.catchUp()
@@ -384,6 +388,7 @@ func TestTruncateDuringDrain(t *testing.T) {
 // TestParallelDrain has one table's backlog applied by two workers at once, whose pieces pass unique values to one another and
 // have keys in common.
 func TestParallelDrain(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, backlogSchema)
 	s.config.Apply.BatchSize = 256 * config.KB
 	s.src("INSERT INTO u SELECT g, g, 'u' FROM generate_series(1, 100000) g; INSERT INTO a SELECT g, 'a' FROM generate_series(1, 10) g")

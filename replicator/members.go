@@ -13,7 +13,7 @@ import (
 )
 
 // The commands here change which tables a stream carries, or have one copied once more, whether or not a daemon runs. What
-// they do on the source they do themselves; on the target they take the stream for one short transaction. The daemon notices
+// they do on the source they do themselves; on the target they take the stream for short transactions. The daemon notices
 // within a second, and begins anew with the tables as they are then.
 
 // intervene takes the stream for a change of its state. A daemon that begins anew may take it back before: then once more.

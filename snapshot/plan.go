@@ -1,4 +1,4 @@
-// Package snapshot is the initial load: it plans a table as chunks, copies them, each in a short transaction of its own on
+// Package snapshot copies tables, at first and whenever one is to be copied once more: it plans a table as chunks, copies them, each in a short transaction of its own on
 // either side, and builds afterwards what was dropped for speed. A chunk is recorded as done in the target
 // transaction that brings its rows, so a crash loses no more than the chunks in flight.
 //

@@ -159,28 +159,51 @@ func (s *sweeper) take(ctx context.Context, rows pgx.Rows) error {
 }
 
 func (s *sweeper) ask(ctx context.Context) error {
-	numbers := make([]int32, len(s.keys[0]))
+	err := s.askFor(ctx, 0, len(s.keys[0]))
+	for i := range s.keys {
+		s.keys[i] = s.keys[i][:0]
+	}
+	return err
+}
+
+// askFor asks for some of the keys. One that the source's type can not hold has no row there.
+func (s *sweeper) askFor(ctx context.Context, from, to int) error {
+	if from == to {
+		return nil
+	}
+	numbers := make([]int32, to-from)
 	for i := range numbers {
-		numbers[i] = int32(i)
+		numbers[i] = int32(from + i)
 	}
 	args := []any{numbers}
 	for _, keys := range s.keys {
-		args = append(args, keys)
+		args = append(args, keys[from:to])
 	}
 	err := s.src.Each(ctx, s.query, args, func(rows pgx.Rows) error {
 		var n int
 		if err := rows.Scan(&n); err != nil {
 			return err
 		}
-		row := make([]string, len(s.keys))
-		for i := range row {
-			row[i] = pg.CopyField(s.keys[i][n])
-		}
-		_, err := io.WriteString(s.to, change.MarkGone+strings.Join(row, "\t")+"\n")
-		return err
+		return s.gone(n)
 	})
-	for i := range s.keys {
-		s.keys[i] = s.keys[i][:0]
+	switch {
+	case !strings.HasPrefix(pg.State(err), "22"):
+		return err
+	case to-from == 1:
+		return s.gone(from)
 	}
+	half := from + (to-from)/2
+	if err := s.askFor(ctx, from, half); err != nil {
+		return err
+	}
+	return s.askFor(ctx, half, to)
+}
+
+func (s *sweeper) gone(n int) error {
+	row := make([]string, len(s.keys))
+	for i := range row {
+		row[i] = pg.CopyField(s.keys[i][n])
+	}
+	_, err := io.WriteString(s.to, change.MarkGone+strings.Join(row, "\t")+"\n")
 	return err
 }

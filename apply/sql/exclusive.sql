@@ -14,4 +14,5 @@ SELECT ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true) FROM pg_ca
   CROSS JOIN LATERAL (SELECT /*nkeys*/i.indnatts::int AS keys) n
   LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'x'
  WHERE i.indrelid = $1::text::pg_catalog.regclass AND i.indislive AND (i.indisunique OR i.indisexclusion)
-   AND coalesce('EXCLUDE' || pg_catalog.substring(pg_catalog.pg_get_constraintdef(c.oid), ' USING .*'), pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*')) = ANY ($2::text[])
+   AND pg_catalog.regexp_replace(coalesce('EXCLUDE' || pg_catalog.substring(pg_catalog.pg_get_constraintdef(c.oid), ' USING .*'),
+                                          pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*')), E' WITH \\(\\w+=[^)]*\\)', '') = ANY ($2::text[])

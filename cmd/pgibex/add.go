@@ -11,7 +11,7 @@ func addCommand(o *options) *cobra.Command {
 		Use:   "add TABLE…",
 		Short: "Take in tables that have come since the stream began",
 		Long: `Takes tables, given as schema.table, into a stream that runs: the configuration must include them, and they must exist on the target,
-empty. The daemon copies them while the others stream. Without this command it takes them in when it is next started.`,
+empty. The daemon copies them while the others stream. Without this command it takes them in when it next begins anew, or by itself where tables.new is add.`,
 		Example: "  pgibex add public.invoices",
 		Args:    tableArgs,
 		RunE: func(c *cobra.Command, args []string) error {

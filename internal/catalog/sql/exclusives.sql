@@ -1,5 +1,7 @@
 -- What may not occur twice in a table: its unique indexes and exclusion constraints, as they are defined but for their names.
-SELECT i.indrelid, coalesce('EXCLUDE' || pg_catalog.substring(pg_catalog.pg_get_constraintdef(x.oid), ' USING .*'), pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*'))
+-- Versions write storage parameters in different ways.
+SELECT i.indrelid, pg_catalog.regexp_replace(coalesce('EXCLUDE' || pg_catalog.substring(pg_catalog.pg_get_constraintdef(x.oid), ' USING .*'),
+                                                      pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*')), E' WITH \\(\\w+=[^)]*\\)', '')
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
