@@ -56,6 +56,7 @@ func TestBacklogInBoundedMemory(t *testing.T) {
 	took := time.Since(began)
 	s.src("UPDATE big SET n = -1 WHERE id = 1") // upkeep comes after a batch
 	s.eventually("the disk is given back", time.Minute, s.holds(s.sourceDSN, "(SELECT sum(pg_relation_size(oid)) < 4000000 FROM pg_class WHERE relname LIKE 'delta%')"))
+	s.eventually("the last change has come", 20*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM big WHERE n = -1)"))
 	peak = max(peak, second.peakMemory())
 	// Each segment is looked through once before it is emptied; the rest is the status and the judge's own.
 	scanned := one[int](s, s.sourceDSN, seqScans) - scannedBefore

@@ -56,7 +56,7 @@ func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
 	}
 	stop := s.run()
 	s.eventually("its successor waits for it", 20*time.Second, func() bool {
-		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE '%.stream FOR UPDATE')")
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE '%.stream SET generation%')")
 	})
 	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)

@@ -198,9 +198,16 @@ func TestGivesUpOnRowsThatNeverStandStill(t *testing.T) {
 			stop()
 		}
 	}
-	results, err := New(sides.source, sides.target, nil, Options{Settle: time.Second}).Tables(t.Context(), sides.pairs(t))
+	var results []Result
+	for range 5 { // on a busy machine the row may stand still for longer than two looks take
+		var err error
+		results, err = New(sides.source, sides.target, nil, Options{Settle: time.Second}).Tables(t.Context(), sides.pairs(t))
+		require.NoError(t, err)
+		if results[0].Unsettled == 1 {
+			break
+		}
+	}
 	stop()
-	require.NoError(t, err)
 	require.Equal(t, int64(1), results[0].Unsettled)
 	require.Empty(t, results[0].Differences)
 	require.False(t, results[0].Equal())
