@@ -27,7 +27,7 @@ demo: build servers-present ## watch a live 9.2 move to 14, on this machine
 .PHONY: test
 test: go-present servers-present ## every test, on real servers
 	@used=$$(mktemp) && trap 'rm -f "$$used"' EXIT; failed=0; \
-	PGIBEX_VERSIONS_FILE=$$used go test -race -count=1 -p 2 -parallel 4 -timeout 15m ./... || failed=1; \
+	PGIBEX_VERSIONS_FILE=$$used go test -race -count=1 -p 2 -parallel 4 -timeout 30m ./... || failed=1; \
 	echo "The tests ran on:"; sort -u -V "$$used" | sed 's/^/  /'; \
 	if ! grep -q '^PostgreSQL 9\.2\.' "$$used"; then \
 		if [ "$$PGIBEX_TEST_SKIP_92" = 1 ]; then \
