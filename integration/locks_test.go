@@ -59,8 +59,8 @@ func TestReadsGiveWay(t *testing.T) {
 	s.dst("DELETE FROM there.slow")
 	s.streaming()
 	s.equalTable("public.big")
-	s.config.Apply.BatchSize = 256 * config.KB
 	stop()
+	s.config.Apply.BatchSize = 256 * config.KB
 	s.src("UPDATE big SET v = 'drained'")
 	gate := session{s, s.connect(s.targetDSN)}
 	gate.do("BEGIN; SELECT FROM big WHERE id = 30000 FOR UPDATE")

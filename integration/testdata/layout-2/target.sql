@@ -122,11 +122,3 @@ ALTER TABLE ONLY pgibex_it.relation
 ALTER TABLE ONLY pgibex_it.stream
     ADD CONSTRAINT stream_pkey PRIMARY KEY (singleton);
 
-ALTER TABLE ONLY pgibex_it.chunk
-    ADD CONSTRAINT chunk_number_fkey FOREIGN KEY (number) REFERENCES pgibex_it.relation(number) ON UPDATE CASCADE ON DELETE CASCADE;
-
-ALTER TABLE ONLY pgibex_it.definition
-    ADD CONSTRAINT definition_number_fkey FOREIGN KEY (number) REFERENCES pgibex_it.relation(number) ON UPDATE CASCADE ON DELETE CASCADE;
-
-ALTER TABLE ONLY pgibex_it.drain
-    ADD CONSTRAINT drain_number_fkey FOREIGN KEY (number) REFERENCES pgibex_it.relation(number) ON UPDATE CASCADE ON DELETE CASCADE;
