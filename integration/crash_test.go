@@ -253,7 +253,9 @@ func TestTerminatedInEveryPhase(t *testing.T) {
 
 func TestServersKilled(t *testing.T) {
 	t.Parallel()
-	s := newStreamOn(t, pgtest.Own(t, pgserver.SourceVersion), pgtest.Own(t, pgserver.TargetVersion), crashSchema)
+	// Without full page images 9.2 may hang for ever in crash recovery, waiting for a lock that it holds itself.
+	source := pgtest.Own(t, pgserver.SourceVersion, pgserver.WithSetting("full_page_writes", "on"))
+	s := newStreamOn(t, source, pgtest.Own(t, pgserver.TargetVersion), crashSchema)
 	s.src(crashRows)
 	crash := func(server *pgserver.Server) {
 		t.Helper()
