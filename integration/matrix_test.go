@@ -57,7 +57,7 @@ func wholeLife(t *testing.T, source, target string) {
 	s.src(matrixWrites(source))
 	s.streaming()
 	s.sameRows()
-	s.src(backlog) // long enough to drain on the side
+	s.backlog() // long enough to drain on the side
 	s.src("SELECT nextval('item_id_seq') FROM generate_series(1, 100)")
 	s.command("", "catchup").wants(t, 0, "done by the daemon")
 	s.equal()

@@ -10,7 +10,7 @@ import (
 // TestTheStandbyTakesOver has the first of two daemons fall out while it is busy, in every way but a stop (connections_test.go). The second
 // must have the stream soon, and the first, when it comes to itself, must write nothing more.
 func TestTheStandbyTakesOver(t *testing.T) {
-	busy := func(s *stream) { s.src(backlog) }
+	busy := (*stream).backlog
 	calm := func(*stream) {}
 	for _, test := range []struct {
 		name  string
@@ -53,7 +53,7 @@ func TestTheStandbyTakesOver(t *testing.T) {
 			default:
 				first.says("waiting as its standby")
 			}
-			s.src(backlog)
+			s.backlog()
 			stop()
 			s.streaming()
 			second.terminate()
