@@ -62,6 +62,7 @@ func (r result) brief(t *testing.T, lines int) {
 }
 
 func TestConfigurationRefused(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds the binary; not with -short")
 	}
@@ -98,6 +99,7 @@ func TestConfigurationRefused(t *testing.T) {
 }
 
 func TestServersRefused(t *testing.T) {
+	t.Parallel()
 	own := pgtest.Own(t, pgserver.SourceVersion)
 	s := newStreamOn(t, own, pgtest.Target(t), "CREATE TABLE a (id int PRIMARY KEY)")
 	s.src("CREATE ROLE walled LOGIN SUPERUSER PASSWORD '" + password + "'; CREATE ROLE barred LOGIN SUPERUSER; INSERT INTO a VALUES (1)")
@@ -144,7 +146,7 @@ func TestServersRefused(t *testing.T) {
 				t.Errorf("the password is in its %s", file)
 			}
 		}
-		s.src("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgibex/it/%'")
+		s.src("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/it/%'")
 		d.says("interrupted")
 		d.terminate()
 		if d.log.contains(password) {
@@ -178,6 +180,7 @@ func prepend(t *testing.T, path, text string) {
 }
 
 func TestPairsRefused(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY)")
 	t.Run("same database under another name", func(t *testing.T) {
 		r := command(t, nil, "run", "-c", addresses(t, s.targetDSN, with(t, s.targetDSN, func(u *url.URL) { u.Host = "localhost:" + u.Port() }), ""))
@@ -238,6 +241,7 @@ func TestPairsRefused(t *testing.T) {
 }
 
 func TestTablesRefused(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE fine (id int PRIMARY KEY); CREATE TABLE full_already (id int PRIMARY KEY);
 		CREATE TABLE no_index (id int NOT NULL); CREATE TABLE retyped (id int PRIMARY KEY); CREATE TABLE lacks (id int PRIMARY KEY); CREATE TABLE wants_more (id int PRIMARY KEY)`)
 	s.src(`CREATE TABLE only_here (id int PRIMARY KEY); ALTER TABLE no_index ADD PRIMARY KEY (id); ALTER TABLE retyped ADD at timestamptz; ALTER TABLE lacks ADD "Extra" text`)
@@ -258,6 +262,7 @@ func TestTablesRefused(t *testing.T) {
 }
 
 func TestRightsRefused(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY)")
 	role := fmt.Sprintf("role_%d", os.Getpid()) // stays behind on the servers, which end with the tests
 	for _, dsn := range []string{s.sourceDSN, s.targetDSN} {
@@ -279,6 +284,7 @@ func TestRightsRefused(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE plain (v text); CREATE TABLE partial (id int NOT NULL); CREATE TABLE late (id int NOT NULL UNIQUE DEFERRABLE);
 		CREATE TABLE expression (v text NOT NULL); CREATE UNIQUE INDEX ON partial (id) WHERE id > 0; CREATE UNIQUE INDEX ON expression (lower(v));
 		CREATE VIEW seen AS SELECT 1 AS x; CREATE TABLE narrow (id int PRIMARY KEY, v varchar(20))`)
@@ -298,6 +304,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestTwoStreamsBesideEachOther(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (v text)")
 	second := pgtest.Database(t, s.target) // the other stream goes to the same target, a third to another database
 	s.exec(second, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (v text)")

@@ -3,6 +3,7 @@ package integration
 import "testing"
 
 func TestCatchUpCopiesAndFollows(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE a (id serial PRIMARY KEY, v text);
 		CREATE TABLE b (x int, y text, z numeric, PRIMARY KEY (y, x));

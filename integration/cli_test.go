@@ -14,6 +14,7 @@ import (
 )
 
 func TestHelpHasExamples(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds the binary; not with -short")
 	}
@@ -38,6 +39,7 @@ func TestHelpHasExamples(t *testing.T) {
 }
 
 func TestCommandLineErrors(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds the binary; not with -short")
 	}
@@ -65,6 +67,7 @@ func TestCommandLineErrors(t *testing.T) {
 }
 
 func TestInstallDryRun(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE "B "" b" ("K k" text, n int, PRIMARY KEY (n, "K k")); CREATE TABLE c (v text)`)
 	r := s.command("", "install", "--dry-run")
 	r.wants(t, 0, "CREATE SCHEMA", "CREATE TRIGGER")
@@ -110,6 +113,7 @@ func (r result) runsInPsql(t *testing.T, s *stream) {
 }
 
 func TestStatusAndVerify(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE big (id serial PRIMARY KEY, v text); CREATE TABLE odd (id int PRIMARY KEY, v text)")
 	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 2000) g; INSERT INTO big (v) SELECT repeat('x', 100) FROM generate_series(1, 10000) g; ANALYZE; INSERT INTO odd VALUES (1, 'toolong')")
 	s.dst("ALTER TABLE odd ALTER v TYPE varchar(3)")
@@ -171,6 +175,7 @@ func TestStatusAndVerify(t *testing.T) {
 }
 
 func TestCatchUpCommand(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE log (v text)")
 	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 100) g; INSERT INTO log VALUES ('x')")
 	s.command("", "catchup").wants(t, 0, "the target has everything up to", "done by this process")
@@ -194,6 +199,7 @@ func TestCatchUpCommand(t *testing.T) {
 }
 
 func TestLogFormats(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY)")
 	r := s.command("", "catchup", "--log-format", "json", "-v")
 	r.wants(t, 0)

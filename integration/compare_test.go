@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -69,6 +70,7 @@ func exact(field string) string {
 	return name + "::text"
 }
 
+// rows are those of a query, sorted: each value with its length before it, -1 for NULL.
 func (s *stream) rows(dsn, query string) []string {
 	s.t.Helper()
 	conn := s.connect(dsn)
@@ -83,16 +85,17 @@ func (s *stream) rows(dsn, query string) []string {
 	}
 	defer result.Close()
 	var rows []string
+	var row []byte
 	for result.Next() {
-		var row strings.Builder
+		row = row[:0]
 		for _, value := range result.RawValues() {
+			length := len(value)
 			if value == nil {
-				row.WriteString("null,")
-				continue
+				length = -1
 			}
-			fmt.Fprintf(&row, "%q,", value)
+			row = append(append(append(strconv.AppendInt(row, int64(length), 10), ':'), value...), ' ')
 		}
-		rows = append(rows, row.String())
+		rows = append(rows, string(row))
 	}
 	if err := result.Err(); err != nil {
 		s.t.Fatalf("%v in: %.300s", err, query)
@@ -107,7 +110,7 @@ func beyond(a, b []string) string {
 	for i, j := 0, 0; i < len(a) && len(only) < 5; {
 		switch {
 		case j == len(b) || a[i] < b[j]:
-			only = append(only, fmt.Sprintf("%.200s", a[i]))
+			only = append(only, fmt.Sprintf("%.200q", a[i]))
 			i++
 		case a[i] == b[j]:
 			i, j = i+1, j+1

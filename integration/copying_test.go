@@ -35,6 +35,7 @@ func (s *stream) copiedAtLeast(n int) func() bool {
 
 // TestCopyInChunks copies tables that are written to all the while, by a daemon that is ended several times.
 func TestCopyInChunks(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE tick (n serial PRIMARY KEY);
 		CREATE TABLE k (id int PRIMARY KEY, code int UNIQUE, v text);
@@ -104,6 +105,7 @@ const definitions = `SELECT ARRAY(
 
 // TestDefinitionsAfterTheCopy holds the copy at its indexes, ends the daemon there, and looks what another builds.
 func TestDefinitionsAfterTheCopy(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE tick (n serial PRIMARY KEY);
 		CREATE TABLE other (id int PRIMARY KEY, v text);
@@ -144,6 +146,7 @@ func TestDefinitionsAfterTheCopy(t *testing.T) {
 }
 
 func TestChunkThatTakesTooLongIsSplit(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE w (a int, b int, v text, PRIMARY KEY (a, b))")
 	s.config.Copy.ChunkSize, s.config.Copy.ChunkTime = 128*config.KB, 3*time.Millisecond // given up after four times that
 	s.src("INSERT INTO w SELECT g, g % 3, repeat('w', 80) FROM generate_series(1, 4000) g; ANALYZE w")
@@ -157,6 +160,7 @@ func TestChunkThatTakesTooLongIsSplit(t *testing.T) {
 }
 
 func TestTruncateDuringCopy(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE k (id int PRIMARY KEY, v text); CREATE TABLE nk (a int, b text)")
 	s.config.Copy.ChunkSize = 64 * config.KB
 	s.src("INSERT INTO k SELECT g, repeat('k', 80) FROM generate_series(1, 8000) g; INSERT INTO nk SELECT g, 'n' FROM generate_series(1, 8000) g; ANALYZE k")
@@ -173,6 +177,7 @@ func TestTruncateDuringCopy(t *testing.T) {
 }
 
 func TestInstallWaitsInTurns(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)")
 	s.config.Capture.LockWait = 300 * time.Millisecond
 	gid := one[string](s, s.sourceDSN, "SELECT current_database()")
@@ -234,6 +239,7 @@ func (s *stream) catalogs(dsn, more string) []string {
 }
 
 func TestUninstallLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE a (id serial PRIMARY KEY, v text UNIQUE); CREATE INDEX ON a (lower(v)); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a); CREATE TABLE nk (x int);
 		CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; CREATE TRIGGER own AFTER INSERT ON b FOR EACH ROW EXECUTE PROCEDURE f();
@@ -265,6 +271,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 
 // A key that something depends on can not be dropped for the copy; rows that move between chunks then meet it.
 func TestKeyThatStaysDuringTheCopy(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE w (a int, b int, u text, v text, PRIMARY KEY (b, a)); CREATE UNIQUE INDEX ON w (u);`)
 	s.dst(`CREATE VIEW vw AS SELECT a, b, v, count(*) FROM w GROUP BY a, b`)
 	s.src(`INSERT INTO w SELECT g, g * 7919 % 20011, 'u' || g, repeat('x', 100) FROM generate_series(1, 20000) g`)

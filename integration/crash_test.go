@@ -197,6 +197,7 @@ func (s *stream) through(end func(phase string, d *process)) {
 }
 
 func TestKilledInEveryPhase(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, crashSchema)
 	s.src(crashRows)
 	stop := s.application()
@@ -236,6 +237,7 @@ func (s *stream) hasIndexes() {
 }
 
 func TestTerminatedInEveryPhase(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, crashSchema)
 	s.src(crashRows)
 	s.through(func(phase string, d *process) {
@@ -313,11 +315,12 @@ func TestServerDownForAWhile(t *testing.T) {
 }
 
 func TestBackendsTerminated(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, crashSchema)
 	s.src(crashRows)
 	stop := s.application()
 	d := s.daemon(smallChunks)
-	const terminate = "coalesce((SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'pgibex/it/%'), false)"
+	const terminate = "coalesce((SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/it/%'), false)"
 	s.eventually("copying", 30*time.Second, s.holds(s.targetDSN, fmt.Sprintf(someChunks, 2)))
 	for range 2 {
 		s.eventually("its sessions on the source are terminated", 30*time.Second, s.holds(s.sourceDSN, terminate))
@@ -336,6 +339,7 @@ func TestBackendsTerminated(t *testing.T) {
 }
 
 func TestStandbysTakeOver(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, crashSchema)
 	leader := s.daemon("")
 	s.streaming()

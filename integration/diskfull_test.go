@@ -77,6 +77,7 @@ func TestDiskFullOnTheTarget(t *testing.T) {
 
 // The disk fills up under one batch of several tables, which is atomic: all of it is tried again.
 func TestDiskFullUnderABatch(t *testing.T) {
+	t.Parallel()
 	s, resize := newSmallTarget(t, "2m", "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (v text)")
 	s.dst("ALTER TABLE b SET TABLESPACE small")
 	s.config.Apply.BatchSize = 64 * config.MB

@@ -14,6 +14,7 @@ import (
 
 // A table's rows written between the planning of others and its own must lie within its chunks.
 func TestRowsWrittenWhileOthersArePlanned(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE large (a int, b int, v text, PRIMARY KEY (b, a)); CREATE TABLE late (a int, b int, v text, PRIMARY KEY (b, a))`)
 	s.src(`INSERT INTO large SELECT g, g % 7, repeat('x', 200) FROM generate_series(1, 4000) g; INSERT INTO late SELECT g, g % 7, repeat('x', 100) FROM generate_series(1, 4000) g`)
 	s.config.Copy.ChunkSize = 128 << 10
@@ -36,6 +37,7 @@ func TestRowsWrittenWhileOthersArePlanned(t *testing.T) {
 }
 
 func TestLargestKey(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE t (id bigint PRIMARY KEY, v text)`)
 	s.src(`INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(9223372036854770807, 9223372036854775806) g; INSERT INTO t VALUES (9223372036854775807, 'last'); ANALYZE t`)
 	s.config.Copy.ChunkSize = 64 << 10
@@ -45,6 +47,7 @@ func TestLargestKey(t *testing.T) {
 
 // A commit of the former daemon that is in flight when its successor looks must not be applied again.
 func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE log (what text)`)
 	s.src(`INSERT INTO log VALUES ('x')`)
 	s.catchUp()
@@ -56,7 +59,7 @@ func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
 	}
 	stop := s.run()
 	s.eventually("its successor waits for it", 20*time.Second, func() bool {
-		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE '%.stream SET generation%')")
+		return one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND query LIKE '%.stream SET generation%')")
 	})
 	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
@@ -69,6 +72,7 @@ func TestPositionIsReadOnceTheStreamIsTaken(t *testing.T) {
 
 // Nor may a switch of segments go unnoticed that commits after its successor has looked at them.
 func TestSegmentsAreReadOnceTheSourceIsTaken(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	s.catchUp()
 	body := one[string](s, s.sourceDSN, "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'capture_1'")
@@ -81,7 +85,7 @@ func TestSegmentsAreReadOnceTheSourceIsTaken(t *testing.T) {
 	stop := s.run()
 	s.src(`INSERT INTO a VALUES (1)`)
 	s.eventually("its successor waits for it", 20*time.Second, func() bool {
-		return one[bool](s, s.sourceDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database() AND query LIKE 'UPDATE %.stream SET generation%')")
+		return one[bool](s, s.sourceDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND query LIKE 'UPDATE %.stream SET generation%')")
 	})
 	if _, err := former.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
@@ -96,6 +100,7 @@ func TestSegmentsAreReadOnceTheSourceIsTaken(t *testing.T) {
 
 // A table that is captured but refused, and then excluded, stays as it is on the target.
 func TestExcludedTableIsNotCopied(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE log (what text)`)
 	s.src(`INSERT INTO log VALUES ('x')`)
 	if _, err := s.replicator().Install(t.Context()); err != nil {
@@ -174,6 +179,7 @@ func TestVacuumKeepsNoSegmentOpen(t *testing.T) {
 
 // A sequence that the application has locked holds up no table.
 func TestLockedSequence(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id serial PRIMARY KEY); CREATE TABLE b (id serial PRIMARY KEY)`)
 	stop := s.run()
 	s.streaming()
@@ -194,6 +200,7 @@ func TestLockedSequence(t *testing.T) {
 
 // Whoever reads a delta table must not make uninstall keep the application out of its own.
 func TestUninstallWaitsForNothingWithTheTableLocked(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	s.config.Capture.LockWait = 100 * time.Millisecond
 	s.catchUp()
@@ -224,6 +231,7 @@ func TestUninstallWaitsForNothingWithTheTableLocked(t *testing.T) {
 
 // VACUUM FULL moves the rows of a table whose copy is planned in blocks.
 func TestRewriteBetweenChunks(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE t (id text PRIMARY KEY, v text)`)
 	s.src(`INSERT INTO t SELECT md5(g::text), repeat('x', 100) FROM generate_series(1, 60000) g; DELETE FROM t WHERE ctid < '(700,0)'`)
 	s.config.Copy.ChunkSize, s.config.Copy.Workers = 64<<10, 1
@@ -244,6 +252,7 @@ func TestRewriteBetweenChunks(t *testing.T) {
 
 // The name of a captured table may come to belong to another: neither is read in its place.
 func TestReplacedTableIsQuarantined(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY); CREATE TABLE fine (id int PRIMARY KEY)`)
 	s.src(`INSERT INTO a SELECT g, 'a' FROM generate_series(1, 100) g; INSERT INTO b SELECT g, 'b' FROM generate_series(1, 50) g`)
 	stop := s.run()
@@ -266,6 +275,7 @@ func TestReplacedTableIsQuarantined(t *testing.T) {
 
 // A lock that somebody holds on the target must not become ours on the source.
 func TestTargetLockDoesNotReachTheSource(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE log (what text)`)
 	s.src(`INSERT INTO log SELECT repeat('x', 500) FROM generate_series(1, 20000)`)
 	locker := s.connect(s.targetDSN)

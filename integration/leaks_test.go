@@ -92,7 +92,7 @@ func TestNothingLeaks(t *testing.T) {
 			s.config.Tables.Exclude = []string{"public.goes"}
 		}
 		s.src("UPDATE item SET n = n + 1 WHERE id % 3 = 0; INSERT INTO log VALUES (now(), 'leaks')")
-		for _, after := range []time.Duration{0, 3 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond} {
+		for _, after := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			err := c.call(ctx, s.replicator())
 			cancel()
@@ -129,7 +129,7 @@ func (s *stream) terminatedIn(name string, call func(context.Context, *replicato
 	done := make(chan error, 1)
 	r := s.replicator()
 	go func() { done <- call(ctx, r) }()
-	const terminate = "coalesce((SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'pgibex/it/%'), false)"
+	const terminate = "coalesce((SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/it/%'), false)"
 	for range 5 {
 		s.holds(s.sourceDSN, terminate)()
 		s.holds(s.targetDSN, terminate)()
@@ -176,8 +176,8 @@ func (s *stream) nothingLeft(how string, running goleak.Option) {
 		}
 	}
 	for _, dsn := range []string{s.sourceDSN, s.targetDSN} {
-		s.eventually(how+": its sessions and temporary tables are gone", leaveWithin, s.holds(dsn, `NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'pgibex/%'
-			AND datname = current_database()) AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relpersistence = 't') AND NOT EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())
+		s.eventually(how+": its sessions and temporary tables are gone", leaveWithin, s.holds(dsn, `NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/%')
+			AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relpersistence = 't') AND NOT EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())
 			AND NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`))
 	}
 }

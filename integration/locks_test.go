@@ -11,6 +11,7 @@ import (
 // An application that locks several tables at once must never meet us holding one of them and waiting for another: 9.2 would
 // pick it as the victim of the deadlock.
 func TestTruncateCascadeNeverDeadlocks(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE a (id serial PRIMARY KEY, v text);
 		CREATE TABLE b (id serial PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE);
@@ -46,7 +47,7 @@ func TestReadsGiveWay(t *testing.T) {
 		ALTER TABLE big ADD CHECK (there.slowly(v))`)
 	wait := func(what string) {
 		t.Helper()
-		s.eventually(what+" is being read", 30*time.Second, s.holds(s.sourceDSN, `EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'big'::regclass AND application_name LIKE 'pgibex/it/%'
+		s.eventually(what+" is being read", 30*time.Second, s.holds(s.sourceDSN, `EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND relation = 'big'::regclass AND application_name LIKE 'pgibex/it/%'
 			AND now() - xact_start > '500 ms')`))
 		began := time.Now()
 		s.src("BEGIN; LOCK TABLE big; COMMIT") // as TRUNCATE and ALTER TABLE do
@@ -65,7 +66,7 @@ func TestReadsGiveWay(t *testing.T) {
 	gate := session{s, s.connect(s.targetDSN)}
 	gate.do("BEGIN; SELECT FROM big WHERE id = 30000 FOR UPDATE")
 	stop = s.run()
-	s.eventually("the drain waits on the target", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"))
+	s.eventually("the drain waits on the target", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted)"))
 	s.src("BEGIN; LOCK TABLE big; COMMIT")
 	gate.do("ROLLBACK")
 	s.streaming()

@@ -18,6 +18,7 @@ var (
 // TestMatrix takes a stream through its whole life between the versions: every source with the first target and the first source
 // with every target, or with PGIBEX_MATRIX=all every one with every other.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	which := os.Getenv("PGIBEX_MATRIX")
 	if which == "" {
 		t.Skip("takes minutes: make matrix")

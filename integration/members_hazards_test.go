@@ -156,14 +156,14 @@ func TestDroppedTableDoesNotEndTheDaemon(t *testing.T) {
 	d := s.daemon("tables: {include: [public.keyed, public.child, public.plain, public.other]}\ncopy: {chunk_size: 64kB}")
 	s.streaming()
 	s.src("DROP TABLE other")
-	s.dst("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgibex/it/leader'") // it begins anew
+	s.dst("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pgibex/it/leader'") // it begins anew
 	s.eventually("other is in quarantine", 40*time.Second, func() bool { state, _ := s.state("public.other"); return state == "quarantined" })
 	gate := session{s, s.connect(s.targetDSN)}
 	gate.do("BEGIN; SELECT FROM keyed WHERE id = 15000 FOR UPDATE")
 	s.dst("UPDATE keyed SET v = 'else' WHERE id BETWEEN 14990 AND 14995")
 	s.src("UPDATE keyed SET v = 'other' WHERE id = 15000")
 	s.command("", "resync", "public.keyed").wants(t, 0)
-	s.eventually("the repair waits", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'pgibex/it/repair')"))
+	s.eventually("the repair waits", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND application_name = 'pgibex/it/repair')"))
 	s.src("DROP TABLE keyed CASCADE; CREATE TABLE keyed (id int PRIMARY KEY, code text UNIQUE, v text)")
 	gate.do("ROLLBACK")
 	s.eventually("keyed is in quarantine", 40*time.Second, func() bool { state, _ := s.state("public.keyed"); return state == "quarantined" })
@@ -184,7 +184,7 @@ func TestClusterDuringSweep(t *testing.T) {
 	gate.do("BEGIN; SELECT FROM big WHERE id = -1 FOR UPDATE")
 	d := s.daemon("")
 	s.eventually("the repair waits in its last sweep", 60*time.Second, s.holds(s.targetDSN, fmt.Sprintf("EXISTS (%s) AND EXISTS (%s)",
-		"SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'pgibex/it/repair'",
+		"SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND application_name = 'pgibex/it/repair'",
 		"SELECT 1 FROM pgibex_it.chunk WHERE kind = 'sweep' AND done_at IS NOT NULL")))
 	d.kill()
 	gate.do("ROLLBACK")

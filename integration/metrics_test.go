@@ -43,6 +43,7 @@ func freeAddress(t *testing.T) string {
 
 // TestMetrics: what Prometheus and an orchestrator are told by the daemon that leads, and by one that waits.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE log (v text); CREATE TABLE odd (id int PRIMARY KEY, v text)")
 	s.dst("ALTER TABLE odd ALTER v TYPE varchar(3)")
 	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 100) g; INSERT INTO log VALUES ('x'), ('y')")

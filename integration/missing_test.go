@@ -24,6 +24,7 @@ import (
 
 // While a batch can not move the position, nothing of it is to be seen.
 func TestDataAndPositionCommitTogether(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE log (v text); CREATE TABLE z (id int PRIMARY KEY)")
 	stop := s.run()
 	s.streaming()
@@ -31,7 +32,7 @@ func TestDataAndPositionCommitTogether(t *testing.T) {
 	gate.do("BEGIN; SELECT FROM pgibex_it.stream FOR KEY SHARE; UPDATE pgibex_it.stream SET updated_at = updated_at")
 	s.src("BEGIN; INSERT INTO a VALUES (1, 'x'); INSERT INTO log VALUES ('x'); INSERT INTO z VALUES (1); COMMIT")
 	s.eventually("the position waits", 20*time.Second, s.holds(s.targetDSN,
-		"EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'pgibex/it/apply' AND query LIKE '%SET position%')"))
+		"EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND application_name = 'pgibex/it/apply' AND query LIKE '%SET position%')"))
 	if n := one[int](s, s.targetDSN, "SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM log) + (SELECT count(*) FROM z)"); n != 0 {
 		t.Errorf("%d rows of a batch are there whose position is not", n)
 	}
@@ -43,6 +44,7 @@ func TestDataAndPositionCommitTogether(t *testing.T) {
 
 // The only thing that ever happens to a table may be that it is truncated: its segments are as empty as they were made.
 func TestTruncateOfTablesNeverWrittenTo(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE log (v text); CREATE TABLE other (id int PRIMARY KEY)")
 	s.src("INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 'x'); INSERT INTO log VALUES ('x')")
 	stop := s.run()
@@ -63,6 +65,7 @@ func TestTruncateOfTablesNeverWrittenTo(t *testing.T) {
 
 // Databases that do not belong together, or not as they are now, are told apart, and neither is written to.
 func TestStatesThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE log (v text)")
 	s.src("INSERT INTO a VALUES (1, 'x'); INSERT INTO log VALUES ('x')")
 	s.catchUp()
@@ -107,6 +110,7 @@ func TestStatesThatDoNotFitAreRefused(t *testing.T) {
 // A daemon that lost the stream without noticing must not write any more, in any phase, on either side. Here the other that has
 // taken it goes away at once, and it takes the stream again.
 func TestFenced(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE k (id int PRIMARY KEY, v text); CREATE TABLE log (v text)")
 	s.config.Copy.ChunkSize, s.config.Apply.BatchSize = 64*config.KB, 64*config.KB
 	s.src("INSERT INTO k SELECT g, repeat('k', 80) FROM generate_series(1, 8000) g; ANALYZE k")
@@ -137,6 +141,7 @@ func TestFenced(t *testing.T) {
 // A transaction may end after the writers were looked for and before the batch's snapshot is taken, whose position covers it: what
 // it wrote to a segment that was left is read now or never.
 func TestWriterThatEndsBeforeTheSnapshot(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"BEGIN", "BEGIN; SAVEPOINT a"} {
 		t.Run(how, func(t *testing.T) {
 			s := newStream(t, "CREATE TABLE w (id int PRIMARY KEY, v text)")
@@ -167,6 +172,7 @@ func TestWriterThatEndsBeforeTheSnapshot(t *testing.T) {
 // A segment that nobody can write to any more is emptied when it was read, and when the target's position covers what it holds;
 // each of the two is looked at.
 func TestSegmentIsEmptiedOnceAppliedOnly(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE w (id int PRIMARY KEY, v text)")
 	c := newCaptured(s, "w")
 	s.src("INSERT INTO w VALUES (1, 'x')")
@@ -195,6 +201,7 @@ func TestSegmentIsEmptiedOnceAppliedOnly(t *testing.T) {
 
 // While a table is copied its name may come to belong to another, of which not a row may be copied.
 func TestReplacedTableIsNotCopied(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE k (id int PRIMARY KEY, v text)")
 	s.src("CREATE TABLE other (id int PRIMARY KEY, v text)")
 	s.config.Tables.Include = []string{"public.k"}
@@ -232,6 +239,7 @@ func TestPositionMovesWhileNothingChanges(t *testing.T) {
 
 // What is pending is counted, in rows and bytes, and makes a lag.
 func TestStatusCountsTheBacklog(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE log (v text); CREATE TABLE quiet (id int PRIMARY KEY)")
 	s.src("INSERT INTO log VALUES ('x'), ('y')")
 	s.catchUp()
@@ -262,6 +270,7 @@ func TestStatusCountsTheBacklog(t *testing.T) {
 
 // Whoever has lost the stream is refused in each of the ways that there are to write to the target.
 func TestNobodyWritesWhoLostTheStream(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text)")
 	s.src("INSERT INTO a VALUES (1, 'x')")
 	s.catchUp()
@@ -345,10 +354,11 @@ func writePiece(ctx context.Context, w *apply.Writer, t snapshot.Table) error {
 
 // The session that holds the stream's lock is watched: without it another daemon may take the stream at any time.
 func TestLostLockIsNoticed(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY)")
 	stop := s.run()
 	s.streaming()
-	s.dst("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgibex/it/leader' AND datname = current_database()")
+	s.dst("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pgibex/it/leader'")
 	s.eventually("it is noticed", 10*time.Second, func() bool { return s.log.contains("the session that holds the stream's lock was lost") })
 	s.src("INSERT INTO a VALUES (1)")
 	s.eventually("it goes on", 10*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM a)"))
@@ -358,6 +368,7 @@ func TestLostLockIsNoticed(t *testing.T) {
 
 // What changes in a table behind the pieces of its backlog comes when the table has joined the others again, which have gone on.
 func TestChangesBehindADrain(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, backlogSchema)
 	s.config.Apply.BatchSize = 256 * config.KB
 	s.src("INSERT INTO a SELECT g, 'a' FROM generate_series(1, 60000) g")

@@ -289,6 +289,7 @@ func TestOddNames(t *testing.T) {
 
 // TestTwoThousandTables is run where PGIBEX_TEST_ALL is set: it takes a minute or two.
 func TestTwoThousandTables(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("PGIBEX_TEST_ALL") == "" {
 		t.Skip("set PGIBEX_TEST_ALL to run it")
 	}

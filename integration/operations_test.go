@@ -126,6 +126,7 @@ func (c session) do(statements ...string) {
 }
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, operationsSchema)
 	s.src(operationsRows)
 	s.run()
@@ -181,6 +182,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestCommitsOutOfOrder(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, operationsSchema)
 	s.src(operationsRows)
 	s.run()
@@ -242,6 +244,7 @@ func writeAtRandom(ctx context.Context, conn *pgx.Conn, seed uint64, deadline ti
 }
 
 func TestPreparedTransactions(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, operationsSchema+"CREATE TABLE big (id int PRIMARY KEY, v text);")
 	s.src(operationsRows)
 	s.run()
@@ -276,6 +279,7 @@ func (s *stream) activeSegment(table string) int {
 }
 
 func TestSequences(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `
 		CREATE TABLE tick (n serial PRIMARY KEY);
 		CREATE SEQUENCE by_one; CREATE SEQUENCE down INCREMENT -5 MINVALUE -1000 MAXVALUE 100 START 100;

@@ -143,6 +143,7 @@ func newMeddled(t *testing.T) *stream {
 }
 
 func TestMeddlingWithCapturedTables(t *testing.T) {
+	t.Parallel()
 	s := newMeddled(t)
 	s.catchUp()
 	s.meddled()
@@ -189,6 +190,7 @@ func TestMeddlingIsNoticedByTheDaemon(t *testing.T) {
 
 // What the trigger is made of can not be altered under it: PostgreSQL refuses, whoever tries, and nothing has happened.
 func TestKeyCanNotBeRetypedWhileCaptured(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text)")
 	s.catchUp()
 	conn := s.connect(s.sourceDSN)

@@ -7,6 +7,7 @@ import (
 
 // TestNames: none of them may need to be typed in a particular way, or clash with one of ours.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("n", 62)
 	s := newStream(t, `CREATE SCHEMA "Mixed Case"; CREATE SCHEMA "select"; CREATE SCHEMA "схема"; CREATE SCHEMA "a.b"; CREATE SCHEMA pgibexlike;
 		CREATE TABLE "Mixed Case"."Table ""of"" x" ("Id" serial PRIMARY KEY, "a ""b"" c" text, "it's" int, "tab	line
@@ -40,6 +41,7 @@ end" int, "back\slash" int, "per%cent $1 {{table}}" int);
 
 // TestInheritanceAndUnlogged: each table of a tree has its own rows, and an unlogged one is followed like others.
 func TestInheritanceAndUnlogged(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (w int, PRIMARY KEY (id)) INHERITS (parent); CREATE TABLE grandchild (x int) INHERITS (child);
 		CREATE TABLE other (y int) INHERITS (parent, child); CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, v text); CREATE UNLOGGED TABLE unlogged_keyless (v text);`)
 	s.follows(s.equal, `INSERT INTO parent SELECT g, 'p' FROM generate_series(1, 10) g; INSERT INTO child SELECT g, 'c', g FROM generate_series(1, 10) g; INSERT INTO grandchild SELECT g, 'g', g, g FROM generate_series(1, 10) g;
@@ -52,6 +54,7 @@ func TestInheritanceAndUnlogged(t *testing.T) {
 
 // TestTriggersAndRules are there on both sides. On the source they do what they do; nothing of it may happen twice.
 func TestTriggersAndRules(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE account (id serial PRIMARY KEY, balance int, touched timestamptz, note text); CREATE TABLE audit (id serial, what text, who int);
 		CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.balance < 0 THEN RETURN NULL; END IF; NEW.touched := clock_timestamp(); NEW.balance := NEW.balance * 10; RETURN NEW; END $$;
 		CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.audit (what, who) VALUES (TG_OP, CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END); RETURN NULL; END $$;
@@ -71,6 +74,7 @@ func TestTriggersAndRules(t *testing.T) {
 
 // TestForeignKeys: to itself, in a circle, deferrable, with cascades, and one that was never validated and does not hold.
 func TestForeignKeys(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node ON DELETE CASCADE);
 		CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a DEFERRABLE INITIALLY DEFERRED);
 		ALTER TABLE a ADD CONSTRAINT "a to b" FOREIGN KEY (b) REFERENCES b DEFERRABLE INITIALLY DEFERRED;
@@ -96,6 +100,7 @@ func TestForeignKeys(t *testing.T) {
 
 // TestConstraintsOfTheTarget: what the target alone demands holds for the rows at each commit, yet not for each row in turn.
 func TestConstraintsOfTheTarget(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, `CREATE TABLE room (id int PRIMARY KEY, booked int4range, place int, name text)`)
 	s.dst(`ALTER TABLE room ADD CHECK (id > 0), ADD CONSTRAINT room_place CHECK (place < 100000) NOT VALID, ADD CONSTRAINT no_overlap EXCLUDE USING gist (booked WITH &&), ADD CONSTRAINT one_place UNIQUE (place);
 		CREATE UNIQUE INDEX room_name ON room (lower(name)) WHERE place > 5; CREATE INDEX ON room USING gin (to_tsvector('simple', name)); COMMENT ON CONSTRAINT no_overlap ON room IS 'ours'`)

@@ -8,6 +8,7 @@ import (
 
 // TestShapesOfTables: few columns, many, all of them key.
 func TestShapesOfTables(t *testing.T) {
+	t.Parallel()
 	wide := make([]string, 1599)
 	for i := range wide {
 		wide[i] = fmt.Sprintf("column_%d int", i+2)
@@ -40,6 +41,7 @@ func filled(n int) string { return strings.Repeat(", 1000000", n) }
 
 // TestColumnsThatDifferByPosition: dropped columns, different ones on either side, and another order on the target.
 func TestColumnsThatDifferByPosition(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "")
 	for _, key := range []struct{ table, constraint string }{{"keyed", " PRIMARY KEY"}, {"keyless", ""}, {"by_index", " NOT NULL UNIQUE"}} {
 		s.src(fmt.Sprintf(`CREATE TABLE %[1]s (gone_1 int, id int%[2]s, gone_2 text, v text, w int DEFAULT 7, gone_3 int);
@@ -65,6 +67,7 @@ func TestColumnsThatDifferByPosition(t *testing.T) {
 
 // TestColumnsOfTheTargetsOwn: those that the source lacks keep their defaults; identities and generated columns take the source's rows.
 func TestColumnsOfTheTargetsOwn(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "")
 	s.src(`CREATE TABLE more (id int PRIMARY KEY, v text); CREATE TABLE more_keyless (v text);
 		CREATE TABLE always_key (id int PRIMARY KEY, v text); CREATE TABLE default_key (id int PRIMARY KEY, v text);
@@ -97,6 +100,7 @@ func TestColumnsOfTheTargetsOwn(t *testing.T) {
 
 // TestWiderTypes: a column of the target may have a type that holds more.
 func TestWiderTypes(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "")
 	for _, table := range []string{"wider (id int PRIMARY KEY, ", "wider_keyless (id int, "} {
 		s.src("CREATE TABLE " + table + "code varchar(5), doc json, s smallint, c char(3), r real, i int, host cidr, bits bit(3), at abstime)")
@@ -121,6 +125,7 @@ func TestWiderTypes(t *testing.T) {
 
 // TestKeylessForWantOfAFitIndex: unique indexes that do not tell rows apart, or not at once, are no key, and the log says so.
 func TestKeylessForWantOfAFitIndex(t *testing.T) {
+	t.Parallel()
 	const deferred, partial, expression, nullable = "deferred_one", "partial_one", "expression_one", "nullable_one"
 	s := newStream(t, `CREATE TABLE deferred_one (id int NOT NULL CONSTRAINT deferred_idx UNIQUE DEFERRABLE, v text);
 		CREATE TABLE partial_one (id int NOT NULL, v text); CREATE UNIQUE INDEX partial_idx ON partial_one (id) WHERE id > 10;

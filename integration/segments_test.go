@@ -107,6 +107,7 @@ func (c *captured) exactly() {
 }
 
 func TestSwitchesUnderConcurrentWriters(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE w (id serial PRIMARY KEY, v text)")
 	c := newCaptured(s, "w")
 	ctx, stop := context.WithCancel(t.Context())
@@ -197,6 +198,7 @@ func (c *captured) rowsIn(segment int) int {
 }
 
 func TestSealingWaitsForWriters(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"commit", "prepared", "restarted", "prepared and restarted"} {
 		t.Run(how, func(t *testing.T) {
 			s := newStream(t, "CREATE TABLE w (id int PRIMARY KEY, v text)")
@@ -350,7 +352,7 @@ func TestLongBacklog(t *testing.T) {
 	stop := s.run()
 	s.eventually("a piece is applied and another waits", 40*time.Second, func() bool {
 		return one[bool](s, s.targetDSN, "SELECT coalesce(bool_or(next_block > 0), false) FROM pgibex_it.drain") &&
-			one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+			one[bool](s, s.targetDSN, "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted)")
 	})
 	stop()
 	gate.do("ROLLBACK")
@@ -398,7 +400,7 @@ func TestParallelDrain(t *testing.T) {
 	gate.do("BEGIN; SELECT FROM u WHERE id IN (1, 99000) FOR UPDATE")
 	s.run()
 	s.eventually("two workers wait for rows of one table", 40*time.Second, func() bool {
-		return one[int](s, s.targetDSN, "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND application_name = 'pgibex/it/drain'") == 2
+		return one[int](s, s.targetDSN, "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted AND application_name = 'pgibex/it/drain'") == 2
 	})
 	s.src("DELETE FROM u WHERE id % 7 = 0; UPDATE u SET v = 'third' WHERE id % 11 = 0")
 	gate.do("ROLLBACK")

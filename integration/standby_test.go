@@ -10,6 +10,7 @@ import (
 // TestTheStandbyTakesOver has the first of two daemons fall out while it is busy, in every way but a stop (connections_test.go). The second
 // must have the stream soon, and the first, when it comes to itself, must write nothing more.
 func TestTheStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	busy := (*stream).backlog
 	calm := func(*stream) {}
 	for _, test := range []struct {

@@ -150,16 +150,14 @@ func (s *stream) state(table string) (state, reason string) {
 	return "", ""
 }
 
-// eventually waits until a condition holds.
+// eventually waits until a condition holds. It asks less and less often: what asks takes the processor from what is waited for.
 func (s *stream) eventually(what string, within time.Duration, holds func() bool) {
 	s.t.Helper()
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
+	for pause := 10 * time.Millisecond; !holds(); pause = min(pause*3/2, 100*time.Millisecond) {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline.C:
 			s.t.Fatalf("not within %s: %s\nstatus: %+v", within, what, s.status())
 		}

@@ -62,6 +62,7 @@ const keysSchema = `CREATE EXTENSION citext;
 
 // TestEveryKey tells rows apart by a key of each type, as a primary key and as a unique index on a column without nulls.
 func TestEveryKey(t *testing.T) {
+	t.Parallel()
 	var schema strings.Builder
 	schema.WriteString(keysSchema)
 	for i, k := range keySamples {

@@ -17,6 +17,7 @@ import (
 
 // TestEveryType carries each type in a table with a key and in one without, in the copy and then through every operation.
 func TestEveryType(t *testing.T) {
+	t.Parallel()
 	var schema strings.Builder
 	schema.WriteString(samplesSchema)
 	for _, p := range samples {
@@ -189,6 +190,7 @@ func (p sample) move() string {
 }
 
 func TestXML(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE x (id int PRIMARY KEY, v xml); CREATE TABLE y (v xml)")
 	conn := s.connect(s.sourceDSN)
 	if _, err := conn.Exec(t.Context(), "SELECT '<a/>'::xml"); err != nil {
@@ -206,6 +208,7 @@ func TestXML(t *testing.T) {
 
 // TestLargeValues carries values of 10 MB, that compress and that do not, and one that an update leaves where it is.
 func TestLargeValues(t *testing.T) {
+	t.Parallel()
 	s := newStream(t, "CREATE TABLE large (id int PRIMARY KEY, note text, v text, b bytea); CREATE TABLE large_keyless (v text, b int)")
 	random := make([]byte, 10<<20)
 	if _, err := rand.Read(random); err != nil {

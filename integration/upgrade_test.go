@@ -166,7 +166,7 @@ func TestUpgradeInterrupted(t *testing.T) {
 		s.eventually("the migration waits", 20*time.Second, s.holds(dsn, waits(table)))
 		d.kill()
 		release()
-		s.eventually("nothing of it is left", 20*time.Second, s.holds(dsn, "NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'pgibex/it/%')"))
+		s.eventually("nothing of it is left", 20*time.Second, s.holds(dsn, "NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/it/%')"))
 		if now := s.versions(); now != versions {
 			t.Errorf("killed at %s: the layouts have versions %v, want %v", table, now, versions)
 		}
