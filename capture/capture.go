@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -170,14 +171,45 @@ func (c *Capture) Tables(ctx context.Context, conn *pg.Conn) ([]Table, error) {
 	return tables, rows.Err()
 }
 
-// Now returns the source's snapshot and clock: everything committed before the call is seen by it.
-func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (change.Position, error) {
-	var at change.Position
-	var text string
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.txid_current_snapshot()::text, pg_catalog.clock_timestamp()").Scan(&text, &at.Clock)
-	if err != nil {
+// Now returns the source's snapshot, its clock, and how far its log goes (unknown on a standby): everything committed before the call is
+// seen by it.
+func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (at change.Position, err error) {
+	// A log file's name begins with its timeline.
+	const query = `SELECT pg_catalog.txid_current_snapshot()::text, pg_catalog.clock_timestamp(), pg_catalog.substr(pg_catalog.pg_{{wal}}file_name(lsn), 1, 8), lsn::text
+		FROM (SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_{{wal}}_insert_{{lsn}}() END AS lsn OFFSET 0) s`
+	var snapshot string
+	var timeline, lsn *string
+	if err := conn.QueryRow(ctx, walNames(conn, query)).Scan(&snapshot, &at.Clock, &timeline, &lsn); err != nil {
 		return at, err
 	}
-	at.Snapshot, err = change.ParseSnapshot(text)
+	if at.Snapshot, err = change.ParseSnapshot(snapshot); err != nil || timeline == nil || lsn == nil {
+		return at, err
+	}
+	number, err := strconv.ParseUint(*timeline, 16, 32)
+	if err != nil {
+		return at, fmt.Errorf("the source's timeline: %w", err)
+	}
+	at.WAL.Timeline = uint32(number)
+	at.WAL.LSN, err = change.ParseLSN(*lsn)
 	return at, err
+}
+
+// Recovered is where the log ended that the source has recovered from, as a standby that was promoted since, or from a backup: its
+// present timeline begins there. ok is false where it does not know, because it has been started once more since.
+func (c *Capture) Recovered(ctx context.Context, conn *pg.Conn) (at change.LSN, ok bool, err error) {
+	var lsn *string
+	err = conn.QueryRow(ctx, walNames(conn, "SELECT pg_catalog.pg_last_{{wal}}_replay_{{lsn}}()::text")).Scan(&lsn)
+	if err != nil || lsn == nil {
+		return 0, false, err
+	}
+	at, err = change.ParseLSN(*lsn)
+	return at, err == nil, err
+}
+
+// walNames fills in what PostgreSQL 10 has renamed.
+func walNames(conn *pg.Conn, template string) string {
+	if conn.Version >= 100000 {
+		return pg.Fill(template, "wal", "wal", "lsn", "lsn")
+	}
+	return pg.Fill(template, "wal", "xlog", "lsn", "location")
 }

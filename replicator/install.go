@@ -68,8 +68,11 @@ func (r *Replicator) take(ctx context.Context, s *sides) error {
 		return err
 	}
 	s.position = stream.Position
-	problems, err := r.checkPurged(ctx, s, stream)
-	return refuse(problems, err)
+	relations, err := r.store.Relations(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	return refuse(checkPurged(s, stream, relations), nil)
 }
 
 // install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table

@@ -2,7 +2,6 @@ package replicator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/config"
 	"github.com/pgibex/pgibex/internal/pg"
-	"github.com/pgibex/pgibex/internal/state"
 )
 
 // sides is what a look at both databases found.
@@ -187,77 +185,4 @@ func (r *Replicator) selectTables(s *sides) error {
 		return &RefusedError{Config: true, Problems: []string{"tables: the source has no table that is included and not excluded"}}
 	}
 	return nil
-}
-
-// checkState compares what both sides remember of the stream.
-func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []string, err error) {
-	stream, err := r.store.Stream(ctx, s.dst)
-	if errors.Is(err, state.ErrMissing) {
-		if len(s.captured) > 0 {
-			r.log.Info("the source captures tables of this stream that the target knows nothing of yet; run and catchup copy them", "tables", len(s.captured))
-		}
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.position, s.begun = stream.Position, true
-	if problem, err := r.checkSource(ctx, s, stream); err != nil || problem != "" {
-		return []string{problem}, err
-	}
-	generation, err := r.capture.Taken(ctx, s.src)
-	if err != nil {
-		return nil, err
-	}
-	now, err := r.capture.Now(ctx, s.src)
-	if err != nil {
-		return nil, err
-	}
-	if generation < stream.SourceGeneration {
-		return []string{"source: this stream was last taken there fewer times than the target remembers: it was restored from an older copy, or is a standby promoted too early; what it lost is on the target. pgibex uninstall, empty the tables, begin anew"}, nil
-	}
-	if now.Snapshot.Xmax < stream.Position.Snapshot.Xmax {
-		return []string{"source: its transactions lie behind the target's position: it was restored from an older copy, or is a standby promoted too early"}, nil
-	}
-	return r.checkPurged(ctx, s, stream)
-}
-
-// checkSource says what is wrong if this is not the source that the target follows.
-func (r *Replicator) checkSource(ctx context.Context, s *sides, stream state.Stream) (problem string, err error) {
-	id, err := r.capture.ID(ctx, s.src)
-	switch {
-	case errors.Is(err, capture.ErrMissing):
-		return fmt.Sprintf("target: it holds stream %s of a source whose capture is gone here; if the source is the right one, run pgibex uninstall and begin anew with empty tables", r.config.Stream), nil
-	case err != nil:
-		return "", err
-	case id != stream.SourceID:
-		return fmt.Sprintf("target: stream %s follows another source (%s) than this one (%s); check source.dsn and target.dsn", r.config.Stream, stream.SourceID, id), nil
-	}
-	return "", nil
-}
-
-// checkPurged refuses a target that lacks changes which the source has purged: one restored from an older copy.
-func (r *Replicator) checkPurged(ctx context.Context, s *sides, stream state.Stream) (problems []string, err error) {
-	relations, err := r.store.Relations(ctx, s.dst)
-	if err != nil {
-		return nil, err
-	}
-	own := map[int]state.Relation{}
-	for _, relation := range relations {
-		own[relation.Number] = relation
-	}
-	for _, t := range s.captured {
-		relation, there := own[t.Number]
-		if !there || relation.State == state.Captured || relation.State == state.Quarantined || t.Stopped != "" {
-			continue // it will be copied from a position to come
-		}
-		at := relation.Position
-		if at.IsZero() {
-			at = stream.Position
-		}
-		if !at.Snapshot.Covers(t.Purged) {
-			problems = append(problems, fmt.Sprintf("%s: the source has purged changes that this target does not have (it was restored from an older copy?); pgibex resync --all compares and repairs the tables", t.Name))
-		}
-	}
-	return problems, nil
 }

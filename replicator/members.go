@@ -185,10 +185,11 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 	return r.capture.Install(ctx, s.src, t, r.locker())
 }
 
-// Resync has tables copied once more while all others stream, out of quarantine or because something else has written to the target: by comparing and repairing
-// where they have a key and were complete once, so that readers never see them empty; by a fresh copy otherwise. One that is in
-// quarantine only because the target did not take its rows goes on from where it stood. It returns those
-// that will be; the daemon does it, or the next run or catch-up.
+// Resync has tables copied once more while all others stream, out of quarantine or because something else has written to the
+// target: by comparing and repairing where they have a key and were complete once, so that readers never see them empty; by a
+// fresh copy otherwise. One that is in quarantine only because the target did not take its rows goes on from where it stood, unless
+// all are asked for: then nothing that the stream remembers of the source counts. It returns those that will be; the daemon does
+// it, or the next run or catch-up.
 func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
 	s, relations, err := r.lookAtMembers(ctx)
 	if err != nil {
@@ -220,7 +221,7 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 	r.warn(s)
 	var changes []func() error
 	for _, m := range members {
-		change, err := r.resync(ctx, s, m)
+		change, err := r.resync(ctx, s, m, all)
 		if err != nil {
 			return nil, err
 		}
@@ -233,6 +234,9 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 				return err
 			}
 		}
+		if all {
+			return r.store.Restart(ctx, s.dst)
+		}
 		return nil
 	})
 	if err != nil {
@@ -241,14 +245,17 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 	return done, nil
 }
 
-// resync makes sure that a table's changes are captured, and returns what is to be written to the stream's state.
-func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation) (change func() error, err error) {
-	resumable, err := r.resumable(ctx, s, m)
-	if err != nil {
-		return nil, err
-	}
-	if resumable {
-		return func() error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
+// resync makes sure that a table's changes are captured, and returns what is to be written to the stream's state. afresh: whether or
+// not it could go on from where it stands.
+func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afresh bool) (change func() error, err error) {
+	if !afresh {
+		resumable, err := r.resumable(ctx, s, m)
+		if err != nil {
+			return nil, err
+		}
+		if resumable {
+			return func() error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
+		}
 	}
 	number, err := r.captureAnew(ctx, s, m.Name)
 	if err != nil {

@@ -92,10 +92,11 @@ func (s Snapshot) Covers(older Snapshot) bool {
 func (s Snapshot) Equal(other Snapshot) bool { return s.Covers(other) && other.Covers(s) }
 
 // Position is a place in the stream: the snapshot up to which changes are applied, and the
-// source's clock when it was taken.
+// source's clock when it was taken. All that it sees had been written to the source's log before WAL.
 type Position struct {
 	Snapshot Snapshot
 	Clock    time.Time
+	WAL      WAL // of the stream's position; a table's own has none
 }
 
 // IsZero says whether nothing has been applied yet.

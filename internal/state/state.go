@@ -188,14 +188,16 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	if st.Version != Version {
 		return st, &VersionError{Side: conn.Side, Version: st.Version}
 	}
-	var text *string
+	var text, wal *string
 	var clock *time.Time
-	err = conn.QueryRow(ctx, s.SQL("SELECT source_id, source_generation, position, position_clock, updated_at FROM {{schema}}.stream")).
-		Scan(&st.SourceID, &st.SourceGeneration, &text, &clock, &st.UpdatedAt)
+	err = conn.QueryRow(ctx, s.SQL("SELECT source_id, source_generation, position, position_clock, source_wal, updated_at FROM {{schema}}.stream")).
+		Scan(&st.SourceID, &st.SourceGeneration, &text, &clock, &wal, &st.UpdatedAt)
 	if err != nil {
 		return Stream{}, err
 	}
-	st.Position, err = position(text, clock)
+	if st.Position, err = position(text, clock); err == nil && wal != nil {
+		st.Position.WAL, err = change.ParseWAL(*wal)
+	}
 	return st, err
 }
 

@@ -74,6 +74,18 @@ func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
 	})
 }
 
+// Restart forgets how far the stream is, when all its tables are copied anew: whatever the source has been through since counts
+// for nothing.
+func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := s.Hold(ctx, conn); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET position = NULL, position_clock = NULL, source_wal = NULL, source_generation = 0"))
+		return err
+	})
+}
+
 // SetSourceGeneration remembers the source's own generation, within the stream taken.
 func (s *Store) SetSourceGeneration(ctx context.Context, conn *pg.Conn, generation int64) error {
 	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1 WHERE generation = $2"), generation, s.generation.Load())
@@ -143,8 +155,8 @@ func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, 
 			return fmt.Errorf("join tables to the stream: %w", err)
 		}
 	}
-	tag, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.stream SET position = $1, position_clock = $2, updated_at = now() WHERE generation = $3`),
-		to.Snapshot.String(), to.Clock, s.generation.Load())
+	tag, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.stream SET position = $1, position_clock = $2, source_wal = $4, updated_at = now() WHERE generation = $3`),
+		to.Snapshot.String(), to.Clock, s.generation.Load(), to.WAL.String())
 	if err != nil {
 		return fmt.Errorf("advance the stream's position: %w", err)
 	}

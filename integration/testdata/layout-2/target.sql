@@ -64,6 +64,7 @@ CREATE TABLE pgibex_it.stream (
     generation bigint DEFAULT 0 NOT NULL,
     "position" text,
     position_clock timestamp with time zone,
+    source_wal text,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT stream_singleton_check CHECK (singleton)
 );
@@ -102,7 +103,7 @@ INSERT INTO pgibex_it.relation VALUES (4, 'public', 'keyless', 'streaming', NULL
 INSERT INTO pgibex_it.relation VALUES (5, 'public', 'odd', 'quarantined', 'copy public.odd: the target rejects the row (id)=(1), column v: value too long for type character varying(3) (SQLSTATE 22001)', false, 'load', '{{position}}', now(), 0, now());
 INSERT INTO pgibex_it.relation VALUES (1, 'public', 'draining', 'streaming', NULL, false, 'load', '{{position}}', now(), 0, now());
 INSERT INTO pgibex_it.relation VALUES (6, 'public', 'half', 'copying', NULL, false, 'load', '{{later}}', now(), 5000, now());
-INSERT INTO pgibex_it.stream VALUES (true, 2, 'X247ITDVCUZQOCXGJDHRS3DHPF', 3, 3, '{{position}}', now(), now());
+INSERT INTO pgibex_it.stream VALUES (true, 2, 'X247ITDVCUZQOCXGJDHRS3DHPF', 3, 3, '{{position}}', now(), '1:0/1000000', now());
 
 ALTER TABLE ONLY pgibex_it.chunk
     ADD CONSTRAINT chunk_pkey PRIMARY KEY (number, chunk);

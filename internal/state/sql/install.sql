@@ -9,6 +9,7 @@ CREATE TABLE {{schema}}.stream (
     generation     bigint NOT NULL DEFAULT 0,    -- counts the daemons that took the stream; an older one may not write
     position       text,                         -- txid_snapshot of the source that the tables without a position of their own equal
     position_clock timestamptz,                  -- the source's clock when it was taken
+    source_wal     text,                         -- how far the source's log went then: timeline:LSN
     updated_at     timestamptz NOT NULL DEFAULT now()
 );
 
