@@ -300,13 +300,19 @@ func TestSourcePromoted(t *testing.T) {
 	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 1000) g; INSERT INTO nk VALUES ('x')")
 	d := s.daemon("")
 	s.streaming()
-	copied := backup(t, source, func() {})
-	s.src("UPDATE a SET v = 'kept' WHERE id < 10; INSERT INTO nk VALUES ('kept')")
-	s.arrived("all of it")
-	if err := source.Stop(pgserver.Fast); err != nil {
-		t.Fatal(err)
+	promoted := func(during func()) {
+		t.Helper()
+		copied := backup(t, source, func() {})
+		during()
+		if err := source.Stop(pgserver.Fast); err != nil {
+			t.Fatal(err)
+		}
+		recovered(t, source, copied, saveWAL(t, source))
 	}
-	recovered(t, source, copied, saveWAL(t, source))
+	promoted(func() {
+		s.src("UPDATE a SET v = 'kept' WHERE id < 10; INSERT INTO nk VALUES ('kept')")
+		s.arrived("all of it")
+	})
 	s.src("UPDATE a SET v = 'after' WHERE id BETWEEN 5 AND 15; DELETE FROM nk WHERE v = 'x'")
 	s.arrived("after the promotion")
 	d.says("nothing that the target has was lost")
@@ -320,7 +326,7 @@ func TestSourcePromoted(t *testing.T) {
 	s.arrived("what tells a copy by its count")
 	s.eventually("the source is counted anew", 30*time.Second, s.holds(s.targetDSN, fmt.Sprintf("(%s) > %d", counted, generation)))
 	generation = one[int](s, s.targetDSN, counted)
-	copied = backup(t, source, func() {})
+	copied := backup(t, source, func() {})
 	wal := saveWAL(t, source)
 	s.src("UPDATE a SET v = 'lost' WHERE id < 100; DELETE FROM a WHERE id = 500; INSERT INTO a VALUES (2000, 'lost'); INSERT INTO nk VALUES ('lost')")
 	s.arrived("the last second")
@@ -349,11 +355,14 @@ func TestSourcePromoted(t *testing.T) {
 	}
 	refused("had received its log up to ")
 
-	copied = backup(t, source, func() {})
-	if err := source.Stop(pgserver.Fast); err != nil {
-		t.Fatal(err)
-	}
-	recovered(t, source, copied, saveWAL(t, source))
+	s.dst("ALTER TABLE log ALTER what TYPE varchar(30)")
+	s.src("INSERT INTO log VALUES (now(), repeat('too long', 10))")
+	s.command("", "catchup").wants(t, 1, "tables in quarantine")
+	promoted(func() {})
+	s.dst("ALTER TABLE log ALTER what TYPE text")
+	refused("public.log was being copied or caught up")
+
+	promoted(func() {})
 	if err := errors.Join(source.Stop(pgserver.Fast), source.Restart(t.Context())); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,11 @@ func (m *machine) insist(ctx context.Context, r *rand.Rand, command string) {
 	for ; time.Since(start) < 3*time.Minute && ctx.Err() == nil; tries++ {
 		fault := ""
 		if tries < 60 {
-			fault = fmt.Sprintf("%s:%d:%d", []string{"exit", "exit", "cut"}[r.IntN(3)], r.Uint32(), 5+r.IntN(20+20*tries))
+			kind, every := []string{"exit", "exit", "cut"}[r.IntN(3)], 5+r.IntN(20+20*tries)
+			if kind == "cut" && command == "catchup" {
+				every += 200 // it goes on by itself, after up to 15 s each time
+			}
+			fault = fmt.Sprintf("%s:%d:%d", kind, r.Uint32(), every)
 		}
 		code, out := m.call(ctx, fault, command)
 		switch {
