@@ -17,6 +17,9 @@ target. A table with a key is compared and repaired chunk by chunk, so that its 
 whose first copy was not finished, is copied afresh. Where its triggers do not fit the source's table any more they are made anew.
 One that is in quarantine only because the target did not take its rows goes on from where it stood.
 
+With --all nothing that the stream remembers of the source counts: for a source that was restored or promoted and may have lost
+what the target has.
+
 A daemon that runs does it within a second or so; otherwise the next "pgibex run" or "pgibex catchup" does. "pgibex status" shows how far it is.`,
 		Example: "  pgibex resync public.orders\n  pgibex resync --all",
 		Args: func(_ *cobra.Command, args []string) error {
