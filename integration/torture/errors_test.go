@@ -53,6 +53,9 @@ func (e *errorsSeen) judge(who, what string, err error) {
 	name, expected := usual[pgErr.Code]
 	// Whoever is broken off is told where he was, which may be in one of our triggers.
 	brokenOff := strings.HasPrefix(pgErr.Code, "57")
+	if pgErr.Code == "XX000" && strings.HasPrefix(pgErr.Message, "semop(") { // a backend of 9.2 that outlives its postmaster, whose semaphores are gone
+		name, expected, brokenOff = usual["57P02"], true, true
+	}
 	switch {
 	case pgErr.Code == "40P01":
 		if with := e.m.watcher.pgibexIn(pgErr.Detail); with != "" {

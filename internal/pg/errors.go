@@ -60,7 +60,7 @@ func Transient(err error) bool {
 		return false
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return transientState(pgErr.Code) || metChange(err)
+		return transientState(pgErr.Code) || passing(err)
 	}
 	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
 		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err))
@@ -76,11 +76,15 @@ func brokenOff(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) || isTimeout(err) || isClosedConn(err)
 }
 
-// metChange says whether a statement ran into an object that somebody altered or dropped at the same moment.
-func metChange(err error) bool {
+// passing says whether an internal error is of the moment: the statement ran into an object that somebody altered or dropped, or the
+// session ended with it, as those of a server do that outlives its postmaster.
+func passing(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || pgErr.Code != "XX000" {
 		return false
+	}
+	if pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC" {
+		return true
 	}
 	for _, begins := range []string{"cache lookup failed", "could not open relation with OID", "tuple concurrently"} {
 		if strings.HasPrefix(pgErr.Message, begins) {
@@ -112,7 +116,7 @@ func transientState(code string) bool {
 // the same would be rejected again, and only the table it belongs to is concerned.
 func Rejected(err error) bool {
 	state := State(err)
-	if state == "" || metChange(err) {
+	if state == "" || passing(err) {
 		return false
 	}
 	switch state[:2] {
