@@ -168,16 +168,24 @@ func (w *watcher) take(now time.Time, backends []activity, locks []lock) {
 	}
 }
 
-// look finds whether one of ours is in the way of a wait: it holds the lock, or it wants it and came first.
+// look finds whether one of ours is in the way of a wait: it holds the lock, or it wants it and came first, and nobody else holds it.
 func (w *watcher) look(now time.Time, key waiting, x *waited, locks []lock, queries map[uint32]string, stalled bool) {
 	var by *lock
+	var held bool // by somebody else, for whom it would have to wait without us
 	for _, l := range locks {
-		if l.tag != key.tag || !isOurs(w.names[l.pid]) || !conflict(l.mode, key.mode) {
+		if l.tag != key.tag || !conflict(l.mode, key.mode) {
 			continue
 		}
-		if other := w.waits[waiting{l.pid, l.tag, l.mode}]; l.granted || other != nil && other.since.Before(x.since) {
+		other := w.waits[waiting{l.pid, l.tag, l.mode}]
+		switch ours := isOurs(w.names[l.pid]); {
+		case !ours:
+			held = held || l.granted && l.pid != key.pid
+		case l.granted, other != nil && other.since.Before(x.since):
 			by = &l
 		}
+	}
+	if by != nil && held && !by.granted {
+		by = nil
 	}
 	if by == nil {
 		x.blocked = time.Time{}

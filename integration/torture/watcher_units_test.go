@@ -30,6 +30,12 @@ func TestWatcherSeesWhoIsInTheWay(t *testing.T) {
 			2 * time.Second,
 		},
 		{
+			"we wait in front, and it must wait without us",
+			[]lock{{ours, "relation 1", "AccessShareLock", false}},
+			[]lock{{other, "relation 1", "RowExclusiveLock", true}, {ours, "relation 1", "AccessShareLock", false}, {app, "relation 1", "AccessExclusiveLock", false}},
+			0,
+		},
+		{
 			"we wait behind",
 			[]lock{waits},
 			[]lock{{other, "relation 1", "AccessExclusiveLock", true}, waits, {ours, "relation 1", "AccessExclusiveLock", false}},
