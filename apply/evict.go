@@ -49,8 +49,10 @@ func evictSQL(t *Table, expressions, operators []string, predicate string) strin
 		on = append(on, fmt.Sprintf("there.c%d %s here.c%d", i, operators[i], i))
 	}
 	list := strings.Join(fields, ", ")
-	return fmt.Sprintf(`DELETE FROM ONLY %s WHERE ctid = ANY (ARRAY(
+	// In a WITH of its own: a name that the staging table lacks must be an error, not a column of the table deleted from.
+	return fmt.Sprintf(`WITH doomed AS (
 		SELECT there.ctid FROM (SELECT ctid, %s FROM ONLY %s WHERE %s) there
-		  JOIN (SELECT %s FROM pg_temp.stage_%d WHERE %s) here ON %s))`,
-		t.Name.SQL(), list, t.Name.SQL(), predicate, list, t.Number, predicate, strings.Join(on, " AND "))
+		  JOIN (SELECT %s FROM pg_temp.stage_%d WHERE %s) here ON %s)
+		DELETE FROM ONLY %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM doomed))`,
+		list, t.Name.SQL(), predicate, list, t.Number, predicate, strings.Join(on, " AND "), t.Name.SQL())
 }

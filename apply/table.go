@@ -71,12 +71,12 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 }
 
 // alike are the source's unique definitions that mean the same on the target: those on columns whose type is another there (citext
-// for text) may exclude more.
+// for text) may exclude more, and what the target computes is not staged.
 func alike(source, target *catalog.Table) []string {
 	return slices.DeleteFunc(slices.Clone(source.Exclusives), func(definition string) bool {
 		return slices.ContainsFunc(source.Columns, func(c catalog.Column) bool {
 			there := target.Column(c.Name)
-			return strings.Contains(definition, c.Name) && (there == nil || there.BaseType != c.BaseType)
+			return strings.Contains(definition, c.Name) && (there == nil || there.Generated || there.BaseType != c.BaseType)
 		})
 	})
 }

@@ -106,6 +106,11 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 			return Blame(tables[part.Table], err)
 		}
 	}
+	if batch.Settle != nil { // the source has been read, and is let go before the target is waited for
+		if err := batch.Settle(ctx); err != nil {
+			return err
+		}
+	}
 	if !w.open && !force && len(joined) == 0 {
 		return nil
 	}

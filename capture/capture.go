@@ -190,15 +190,25 @@ func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (at change.Position, e
 		return at, fmt.Errorf("the source's timeline: %w", err)
 	}
 	at.WAL.Timeline = uint32(number)
-	at.WAL.LSN, err = change.ParseLSN(*lsn)
+	if at.WAL.LSN, err = change.ParseLSN(*lsn); at.WAL.LSN%walPage <= walHeader { // nothing ends within a page's header
+		at.WAL.LSN -= at.WAL.LSN % walPage
+	}
 	return at, err
 }
 
-// Recovered is where the log ended that the source has recovered from, as a standby that was promoted since, or from a backup: its
-// present timeline begins there. ok is false where it does not know, because it has been started once more since.
-func (c *Capture) Recovered(ctx context.Context, conn *pg.Conn) (at change.LSN, ok bool, err error) {
+// A page of the log, and the longest header of one, in bytes.
+const (
+	walPage   = 8192
+	walHeader = 40
+)
+
+// Received is where the log ended that the source, now promoted, had received and replayed as a standby. ok is false where it does
+// not know: it has been started once more since, or it was no standby that streamed.
+func (c *Capture) Received(ctx context.Context, conn *pg.Conn) (at change.LSN, ok bool, err error) {
+	// Recovery after a crash sets what was replayed, but forgets what was received.
+	const query = "SELECT CASE WHEN pg_catalog.pg_last_{{wal}}_receive_{{lsn}}() IS NOT NULL THEN pg_catalog.pg_last_{{wal}}_replay_{{lsn}}() END::text"
 	var lsn *string
-	err = conn.QueryRow(ctx, walNames(conn, "SELECT pg_catalog.pg_last_{{wal}}_replay_{{lsn}}()::text")).Scan(&lsn)
+	err = conn.QueryRow(ctx, walNames(conn, query)).Scan(&lsn)
 	if err != nil || lsn == nil {
 		return 0, false, err
 	}

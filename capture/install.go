@@ -129,7 +129,11 @@ func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker 
 
 func (c *Capture) dropObjects(ctx context.Context, conn *pg.Conn, number int) error {
 	var drops []string
-	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT 'DROP FUNCTION ' || p.oid::pg_catalog.regprocedure
+	// With the user's table locked nothing is waited for: somebody may be reading the deltas.
+	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT 'LOCK TABLE ' || c.oid::pg_catalog.regclass || ' IN ACCESS EXCLUSIVE MODE NOWAIT'
+			  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')
+		|| ARRAY(SELECT 'DROP FUNCTION ' || p.oid::pg_catalog.regprocedure
 			  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			 WHERE n.nspname = $1 AND p.proname = 'capture_' || $2)
 		|| ARRAY(SELECT 'DROP TABLE ' || c.oid::pg_catalog.regclass
@@ -147,9 +151,26 @@ func (c *Capture) dropObjects(ctx context.Context, conn *pg.Conn, number int) er
 	return conn.Run(ctx, strings.Join(drops, ";\n"))
 }
 
-// UninstallStream removes what all tables shared, when the last of them is gone.
+// UninstallStream removes what all tables shared, when the last of them is gone. ErrChanged if there is one: it has come since.
 func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
-	if err := conn.Run(ctx, c.script.sql("DROP SCHEMA IF EXISTS {{schema}} CASCADE")); err != nil {
+	if _, err := c.ID(ctx, conn); errors.Is(err, ErrMissing) {
+		return nil
+	}
+	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		// Whoever installs a table writes there first.
+		if err := conn.Run(ctx, c.script.sql("SET LOCAL statement_timeout = '10s'; LOCK TABLE {{schema}}.captured IN ACCESS EXCLUSIVE MODE")); err != nil {
+			return err
+		}
+		var captured bool
+		if err := conn.QueryRow(ctx, c.script.sql("SELECT EXISTS (SELECT 1 FROM {{schema}}.captured)")).Scan(&captured); err != nil {
+			return err
+		}
+		if captured {
+			return ErrChanged
+		}
+		return conn.Run(ctx, c.script.sql("DROP SCHEMA {{schema}} CASCADE"))
+	})
+	if err != nil {
 		return fmt.Errorf("remove the stream's objects from the source: %w", err)
 	}
 	return nil
@@ -165,7 +186,7 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 		if err == nil {
 			return nil
 		}
-		if pg.State(err) != pg.QueryCanceled || ctx.Err() != nil {
+		if pg.State(err) != pg.QueryCanceled && pg.State(err) != pg.LockNotAvailable || ctx.Err() != nil {
 			return backoff.Permanent(err)
 		}
 		by, blockersErr := blockers(ctx, conn, oid)

@@ -38,9 +38,10 @@ func (c *Capture) Stop(ctx context.Context, conn *pg.Conn, why string) (stopped 
 		if stopped = tag.RowsAffected() > 0; !stopped {
 			return nil
 		}
-		rows, err := conn.Query(ctx, `SELECT p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)
+		// Not those of a table that is being installed at this moment: nothing would tell that its changes are missing.
+		rows, err := conn.Query(ctx, c.script.sql(`SELECT p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)
 			FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-			WHERE n.nspname = $1 AND p.proname LIKE 'capture\_%'`, c.script.stream)
+			WHERE n.nspname = $1 AND p.proname IN (SELECT 'capture_' || number FROM {{schema}}.captured WHERE stopped IS NOT NULL)`), c.script.stream)
 		if err != nil {
 			return err
 		}

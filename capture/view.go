@@ -21,6 +21,7 @@ type View struct {
 	script    script
 	truncated map[int][]uint64 // txids, by table
 	reads     []readMark
+	closed    bool
 }
 
 // readMark remembers what a segment looked like when the view was opened, to be marked as read when the batch is committed.
@@ -114,7 +115,22 @@ func (v *View) readTruncations(ctx context.Context, logs map[int]*Log) error {
 }
 
 // Close ends the snapshot.
-func (v *View) Close(ctx context.Context) { v.conn.Rollback(ctx) }
+func (v *View) Close(ctx context.Context) {
+	if !v.closed {
+		v.closed = true
+		v.conn.Rollback(ctx)
+	}
+}
+
+// Settle ends the snapshot when all of it is read, and sees to it that the source remembers what the view's position sees, whatever
+// happens to it. No position may be written before.
+func (v *View) Settle(ctx context.Context) error {
+	if v.closed {
+		return nil
+	}
+	v.Close(ctx)
+	return v.script.flush(ctx, v.conn, v.Position.WAL.LSN)
+}
 
 // Truncated says whether the table was truncated since the position.
 func (v *View) Truncated(l *Log, since change.Snapshot) bool {

@@ -317,7 +317,7 @@ func TestNobodyWritesWhoLostTheStream(t *testing.T) {
 		"change a table's state": func() error { return former.SetCopied(ctx, dst, 1) },
 		"begin a copy":           func() error { return loader.Begin(ctx, dst, table, []snapshot.Chunk{block}, now) },
 		"copy a chunk": func() error {
-			_, err := loader.Copy(ctx, src, dst, table, snapshot.Chunk{Chunk: 1, Kind: "table"}, false, source.Now)
+			_, err := loader.Copy(ctx, src, dst, table, snapshot.Chunk{Chunk: 1, Kind: "table"}, false, source)
 			return err
 		},
 		"split a chunk": func() error { _, err := loader.Split(ctx, dst, 1, block); return err },

@@ -175,7 +175,9 @@ func (d *drainWorker) begin(ctx context.Context) (*capture.View, change.Position
 	}
 	ranges := divideRanges(view.Backlog(t.log), cap(d.slots))
 	truncated := view.Truncated(t.log, t.position.Snapshot)
-	view.Close(ctx)
+	if err := view.Settle(ctx); err != nil {
+		return nil, change.Position{}, nil, err
+	}
 	note := func(ctx context.Context, conn *pg.Conn) error {
 		for _, r := range ranges {
 			_, err := conn.Exec(ctx, d.r.store.SQL("INSERT INTO {{schema}}.drain (number, segment, next_block, end_block, position, position_clock) VALUES ($1, $2, $3, $4, $5, $6)"),

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -81,7 +83,49 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		}
 		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(names, "\n"))
 	}
+	missing, err := r.incomplete(ctx, relations)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		return result, fmt.Errorf("the target does not have everything:\n%s", strings.Join(missing, "\n"))
+	}
 	return result, nil
+}
+
+// incomplete says why tables may lack something although every change recorded was applied: the daemon looks for that now and then only.
+func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation) (reasons []string, err error) {
+	src, err := r.source.Connect(ctx, "catchup")
+	if err != nil {
+		return nil, err
+	}
+	defer src.CloseNow()
+	now, err := catalog.Load(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	captured, err := r.capture.Tables(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	drift, err := r.capture.Drift(ctx, src, captured, now)
+	if err != nil {
+		return nil, err
+	}
+	known := map[catalog.Name]bool{}
+	for _, relation := range relations {
+		known[relation.Name] = true
+		if why := drift[relation.Number]; why != "" {
+			reasons = append(reasons, fmt.Sprintf("%s; pgibex resync %s", why, relation.Name))
+		}
+	}
+	for name, t := range now.Tables {
+		if t.Kind == catalog.Ordinary && !known[name] && r.config.Tables.Selects(name.Schema, name.Relation) {
+			reasons = append(reasons, fmt.Sprintf("%s: the configuration includes it, and it is not replicated; create it on the target, then: pgibex add %s", name, name))
+		}
+	}
+	slices.Sort(reasons)
+	return reasons, nil
 }
 
 // mark reads the source's position, and whether a daemon carries the stream.

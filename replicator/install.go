@@ -51,28 +51,28 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// take makes this process the only one that may write, on either side, and reads the stream's position once more: a commit
-// of whoever carried the stream before may have been in flight when it was read first.
+// take makes this process the only one that may write, on either side, and looks at the stream's state once more: a commit of
+// whoever carried the stream before may have been in flight when it was read first.
 func (r *Replicator) take(ctx context.Context, s *sides) error {
 	if err := r.store.Take(ctx, s.dst); err != nil {
 		return err
 	}
+	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
+		return refuse(problems, err)
+	}
+	if s.promoted {
+		if err := r.store.Distrust(ctx, s.dst); err != nil {
+			return err
+		}
+	}
 	if err := r.capture.Take(ctx, s.src); err != nil {
 		return err
 	}
-	if err := r.store.SetSourceGeneration(ctx, s.dst, r.capture.Generation()); err != nil {
-		return err
-	}
-	stream, err := r.store.Stream(ctx, s.dst)
+	now, err := r.capture.Now(ctx, s.src)
 	if err != nil {
 		return err
 	}
-	s.position = stream.Position
-	relations, err := r.store.Relations(ctx, s.dst)
-	if err != nil {
-		return err
-	}
-	return refuse(checkPurged(s, stream, relations), nil)
+	return r.store.SetSourceGeneration(ctx, s.dst, r.capture.Generation(), now.WAL)
 }
 
 // install makes the capture of the selected tables that lack it, takes the stream, and lets the target know of every table

@@ -150,7 +150,7 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 // copyChunk copies one chunk, or splits it when it takes too long.
 func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 	done := w.r.courtesy.reading()
-	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.careful, w.r.capture.Now)
+	copied, err := w.r.loader.Copy(ctx, w.src, w.dst, j.t.load, *j.chunk, j.careful, w.r.capture)
 	done()
 	if errors.Is(err, snapshot.ErrTooLong) {
 		if err := w.connect(ctx); err != nil {

@@ -99,7 +99,8 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 func (r *Replicator) copyAnew(ctx context.Context, src, dst *pg.Conn, t *table, q *queue, p *progress) error {
 	r.log.Warn("a table was rewritten on the source during its copy, which begins anew", "table", t.name.String())
 	if t.method == state.Repair {
-		if err := r.store.CopyAnew(ctx, dst, t.name, t.number, t.method); err != nil {
+		err := r.store.Within(ctx, dst, func(ctx context.Context) error { return r.store.CopyAnew(ctx, dst, t.name, t.number, t.method) })
+		if err != nil {
 			return err
 		}
 	} else {
@@ -116,6 +117,9 @@ func (r *Replicator) copyAnew(ctx context.Context, src, dst *pg.Conn, t *table, 
 // it is measured then, and whatever is committed later is in the deltas.
 func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table) error {
 	from, err := r.capture.Now(ctx, src)
+	if err == nil {
+		err = r.capture.Flush(ctx, src, from.WAL.LSN)
+	}
 	if err != nil {
 		return err
 	}

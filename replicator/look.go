@@ -20,6 +20,7 @@ type sides struct {
 	captured       []capture.Table
 	position       change.Position  // the stream's
 	begun          bool             // the target holds state of the stream
+	promoted       bool             // the source, since the stream's position; it has lost nothing of it
 	selected       []*catalog.Table // what the configuration includes, by name
 	warnings       []string
 }
@@ -90,6 +91,9 @@ func (r *Replicator) connect(ctx context.Context, s *sides) (err error) {
 // load reads the catalogs of both sides, and what is captured.
 func (s *sides) load(ctx context.Context, c *capture.Capture) (err error) {
 	if s.source, err = catalog.Load(ctx, s.src); err != nil {
+		return err
+	}
+	if err := s.source.LoadExclusives(ctx, s.src); err != nil {
 		return err
 	}
 	if s.target, err = catalog.Load(ctx, s.dst); err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/state"
@@ -26,14 +26,17 @@ func (r *Replicator) checkState(ctx context.Context, s *sides) (problems []strin
 	if problem, err := r.checkSource(ctx, s, stream); err != nil || problem != "" {
 		return []string{problem}, err
 	}
+	if problem, err := r.checkHistory(ctx, s, stream.SourceGeneration); err != nil || problem != "" {
+		return []string{problem}, err
+	}
 	relations, err := r.store.Relations(ctx, s.dst)
 	if err != nil {
 		return nil, err
 	}
-	if problem, err := r.checkHistory(ctx, s, stream, relations); err != nil || problem != "" {
-		return []string{"source: " + problem + "; " + repairAll}, err
+	if problem := checkApart(s, relations); problem != "" {
+		return []string{problem}, nil
 	}
-	return checkPurged(s, stream, relations), nil
+	return checkPurged(s, relations), nil
 }
 
 // repairAll is the remedy where the target may have what the source has not, or the other way round.
@@ -54,9 +57,9 @@ func (r *Replicator) checkSource(ctx context.Context, s *sides, stream state.Str
 }
 
 // checkHistory says what is wrong if the source may have lost what the target has of it: it was restored from an older copy, or is a
-// standby that was promoted before it had received everything.
-func (r *Replicator) checkHistory(ctx context.Context, s *sides, stream state.Stream, relations []state.Relation) (problem string, err error) {
-	const lost = "it was restored from an older copy, or is a standby promoted too early"
+// standby that was promoted before it had received everything. taken is how often the target knows the stream taken there.
+func (r *Replicator) checkHistory(ctx context.Context, s *sides, taken int64) (problem string, err error) {
+	const lost = "it was restored from an older copy, or is a standby promoted too early; " + repairAll
 	generation, err := r.capture.Taken(ctx, s.src)
 	if err != nil {
 		return "", err
@@ -65,39 +68,52 @@ func (r *Replicator) checkHistory(ctx context.Context, s *sides, stream state.St
 	if err != nil {
 		return "", err
 	}
-	then := stream.Position
+	then := s.position
+	s.promoted = !then.WAL.IsZero() && now.WAL.Timeline != then.WAL.Timeline
 	switch {
-	case generation < stream.SourceGeneration:
-		return "this stream was last taken there fewer times than the target remembers: " + lost, nil
+	case generation < taken:
+		return "source: this stream was last taken there fewer times than the target remembers: " + lost, nil
 	case now.Snapshot.Xmax < then.Snapshot.Xmax:
-		return "its transactions lie behind the target's position: " + lost, nil
-	// On one timeline the log says nothing: a crash loses its end, which nobody had committed.
-	case then.WAL.IsZero(), now.WAL.Timeline == then.WAL.Timeline:
+		return "source: its transactions lie behind the target's position: " + lost, nil
+	case !s.promoted: // on one timeline the log says nothing: a crash loses its end, which no position has seen
 		return "", nil
 	}
-	recovered, known, err := r.capture.Recovered(ctx, s.src)
+	received, known, err := r.capture.Received(ctx, s.src)
 	if err != nil {
 		return "", err
 	}
-	promoted := fmt.Sprintf("it has been promoted, or restored from a backup (its timeline was %d and is %d), and ", then.WAL.Timeline, now.WAL.Timeline)
-	// What a table with a position of its own has may be newer than the stream's.
-	apart := slices.IndexFunc(relations, func(known state.Relation) bool {
-		return !known.Position.IsZero() && (known.State != state.Quarantined || known.Resumable)
-	})
+	promoted := fmt.Sprintf("%s (its timeline was %d and is %d), and ", promotedText, then.WAL.Timeline, now.WAL.Timeline)
 	switch {
+	case now.WAL.Timeline != then.WAL.Timeline+1:
+		return promoted + "that more than once: it does not know whether it had received everything that the target has; " + repairAll, nil
 	case !known:
-		return promoted + "started once more since: it does not know any more whether it had received everything that the target has", nil
-	case recovered < then.WAL.LSN:
-		return promoted + fmt.Sprintf("had received its log up to %s only; the target has everything up to %s", recovered, then.WAL.LSN), nil
-	case apart >= 0:
-		return promoted + relations[apart].Name.String() + " was being copied or caught up: it may have rows that the source has lost", nil
+		return promoted + "started once more since, or did not stream from its primary: it does not know whether it had received everything that the target has; " + repairAll, nil
+	case received < then.WAL.LSN:
+		return promoted + fmt.Sprintf("had received its log up to %s only; the target has everything up to %s; %s", received, then.WAL.LSN, repairAll), nil
 	}
-	r.log.Info("the source has been promoted, or restored from a backup; nothing that the target has was lost", "timeline", now.WAL.Timeline)
+	r.log.Info("the source has been promoted; nothing that the target has was lost", "timeline", now.WAL.Timeline)
 	return "", nil
 }
 
+const promotedText = "source: it has been promoted, or restored from a backup"
+
+// checkApart refuses, after a promotion, tables with a position of their own: what they have may be newer than the stream's position.
+func checkApart(s *sides, relations []state.Relation) (problem string) {
+	var apart []string
+	for _, relation := range relations {
+		if s.promoted && !relation.Position.IsZero() && relation.State != state.Quarantined {
+			apart = append(apart, relation.Name.String())
+		}
+	}
+	if len(apart) == 0 {
+		return ""
+	}
+	list := strings.Join(apart, " ")
+	return fmt.Sprintf("%s, and %s was being copied or caught up, and may have rows that it has lost; pgibex resync %s", promotedText, list, list)
+}
+
 // checkPurged refuses a target that lacks changes which the source has purged: one restored from an older copy.
-func checkPurged(s *sides, stream state.Stream, relations []state.Relation) (problems []string) {
+func checkPurged(s *sides, relations []state.Relation) (problems []string) {
 	own := map[int]state.Relation{}
 	for _, relation := range relations {
 		own[relation.Number] = relation
@@ -109,7 +125,7 @@ func checkPurged(s *sides, stream state.Stream, relations []state.Relation) (pro
 		}
 		at := relation.Position
 		if at.IsZero() {
-			at = stream.Position
+			at = s.position
 		}
 		if !at.Snapshot.Covers(t.Purged) {
 			problems = append(problems, fmt.Sprintf("%s: the source has purged changes that this target does not have (it was restored from an older copy?); %s", t.Name, repairAll))

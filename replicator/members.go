@@ -28,10 +28,11 @@ func (r *Replicator) intervene(ctx context.Context, dst *pg.Conn, change func() 
 	}
 }
 
-// lookAtMembers is a look for a stream that exists, together with the tables it carries.
-func (r *Replicator) lookAtMembers(ctx context.Context) (*sides, []state.Relation, error) {
+// lookAtMembers is a look for a stream that exists, together with the tables it carries. anew: nothing that the stream remembers of the
+// source counts.
+func (r *Replicator) lookAtMembers(ctx context.Context, anew bool) (*sides, []state.Relation, error) {
 	s := &sides{}
-	relations, err := r.lookAtMembersOf(ctx, s)
+	relations, err := r.lookAtMembersOf(ctx, s, anew)
 	if err != nil {
 		s.close()
 		return nil, nil, err
@@ -39,7 +40,7 @@ func (r *Replicator) lookAtMembers(ctx context.Context) (*sides, []state.Relatio
 	return s, relations, nil
 }
 
-func (r *Replicator) lookAtMembersOf(ctx context.Context, s *sides) (relations []state.Relation, err error) {
+func (r *Replicator) lookAtMembersOf(ctx context.Context, s *sides, anew bool) (relations []state.Relation, err error) {
 	if err := r.connect(ctx, s); err != nil {
 		return nil, err
 	}
@@ -52,6 +53,9 @@ func (r *Replicator) lookAtMembersOf(ctx context.Context, s *sides) (relations [
 	}
 	s.position, s.begun = stream.Position, true
 	problem, err := r.checkSource(ctx, s, stream)
+	if err == nil && problem == "" && !anew {
+		problem, err = r.checkHistory(ctx, s, stream.SourceGeneration)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +87,7 @@ func (r *Replicator) members(relations []state.Relation, names []string) (member
 
 // Add takes tables in that have come since the stream began, without waiting for its next start.
 func (r *Replicator) Add(ctx context.Context, names []string) error {
-	s, relations, err := r.lookAtMembers(ctx)
+	s, relations, err := r.lookAtMembers(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -141,6 +145,9 @@ func (r *Replicator) captureAnew(ctx context.Context, s *sides, name catalog.Nam
 		if !errors.Is(err, capture.ErrChanged) {
 			return number, err
 		}
+		if _, err := r.capture.ID(ctx, s.src); err != nil { // uninstalled
+			return 0, err
+		}
 		if err := s.load(ctx, r.capture); err != nil {
 			return 0, err
 		}
@@ -191,7 +198,16 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 // all are asked for: then nothing that the stream remembers of the source counts. It returns those that will be; the daemon does
 // it, or the next run or catch-up.
 func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
-	s, relations, err := r.lookAtMembers(ctx)
+	for {
+		done, err = r.tryResync(ctx, names, all)
+		if !errors.Is(err, state.ErrMore) {
+			return done, err
+		}
+	}
+}
+
+func (r *Replicator) tryResync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
+	s, relations, err := r.lookAtMembers(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -219,25 +235,30 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 		return nil, &RefusedError{Problems: problems}
 	}
 	r.warn(s)
-	var changes []func() error
-	for _, m := range members {
-		change, err := r.resync(ctx, s, m, all)
-		if err != nil {
+	changes := make([]func(context.Context) error, len(members))
+	for i, m := range members {
+		if changes[i], err = r.resync(ctx, s, m, all); err != nil {
 			return nil, err
 		}
-		changes = append(changes, change)
 		done = append(done, m.Name)
 	}
-	err = r.intervene(ctx, s.dst, func() error { // once for all: the daemon begins anew each time
-		for _, change := range changes {
-			if err := change(); err != nil {
-				return err
+	err = r.intervene(ctx, s.dst, func() error {
+		return r.store.Within(ctx, s.dst, func(ctx context.Context) error {
+			if all {
+				if err := r.store.Restart(ctx, s.dst); err != nil {
+					return err
+				}
 			}
-		}
-		if all {
-			return r.store.Restart(ctx, s.dst)
-		}
-		return nil
+			for _, change := range changes {
+				if err := change(ctx); err != nil {
+					return err
+				}
+			}
+			if all {
+				return r.store.Restarted(ctx, s.dst)
+			}
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -245,27 +266,29 @@ func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done
 	return done, nil
 }
 
-// resync makes sure that a table's changes are captured, and returns what is to be written to the stream's state. afresh: whether or
+// resync makes sure that a table's changes are captured, and returns what is then to be written to the stream's state. afresh: whether or
 // not it could go on from where it stands.
-func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afresh bool) (change func() error, err error) {
+func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afresh bool) (change func(context.Context) error, err error) {
 	if !afresh {
 		resumable, err := r.resumable(ctx, s, m)
 		if err != nil {
 			return nil, err
 		}
 		if resumable {
-			return func() error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
+			return func(ctx context.Context) error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
 		}
 	}
 	number, err := r.captureAnew(ctx, s, m.Name)
 	if err != nil {
 		return nil, err
 	}
-	method, err := r.method(ctx, s, m, number)
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return r.store.CopyAnew(ctx, s.dst, m.Name, number, method) }, nil
+	return func(ctx context.Context) error {
+		method, err := r.method(ctx, s, m.Name, number) // which the daemon may change until the stream is taken
+		if err != nil {
+			return err
+		}
+		return r.store.CopyAnew(ctx, s.dst, m.Name, number, method)
+	}, nil
 }
 
 // resumable says whether a table may go on from its position: nothing is missing in its deltas.
@@ -279,17 +302,17 @@ func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) 
 }
 
 // method is how a table of the stream can be copied once more, with the key that is captured under that number.
-func (r *Replicator) method(ctx context.Context, s *sides, m state.Relation, number int) (state.Method, error) {
+func (r *Replicator) method(ctx context.Context, s *sides, name catalog.Name, number int) (state.Method, error) {
 	captured, err := r.capture.Tables(ctx, s.src)
 	if err != nil {
 		return "", err
 	}
-	definitions, err := r.loader.Definitions(ctx, s.dst, m.Number)
+	unbuilt, err := r.loader.Unbuilt(ctx, s.dst, name)
 	if err != nil {
 		return "", err
 	}
 	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
-	if i < 0 || len(captured[i].Key) == 0 || s.target.Tables[m.Name].UniqueOn(captured[i].Key) == nil || len(definitions) > 0 {
+	if i < 0 || len(captured[i].Key) == 0 || s.target.Tables[name].UniqueOn(captured[i].Key) == nil || unbuilt {
 		return state.Replace, nil
 	}
 	return state.Repair, nil
@@ -298,7 +321,7 @@ func (r *Replicator) method(ctx context.Context, s *sides, m state.Relation, num
 // Remove takes tables out of the stream that the configuration does not include any more, and leaves nothing of ours on them. Their rows on
 // the target stay.
 func (r *Replicator) Remove(ctx context.Context, names []string) error {
-	s, relations, err := r.lookAtMembers(ctx)
+	s, relations, err := r.lookAtMembers(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -335,7 +358,7 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			return r.store.Quarantine(ctx, s.dst, m.Number, "it is being removed from the stream", false, s.position)
 		})
 		if err == nil {
-			err = r.buildAll(ctx, s.dst, []state.Relation{m}) // which may take hours, while the others stream
+			err = r.buildAside(ctx, s.dst, m.Number) // which may take hours, while the others stream
 		}
 		if err == nil {
 			err = r.intervene(ctx, s.dst, func() error { return r.store.Remove(ctx, s.dst, m.Number) })

@@ -23,7 +23,7 @@ func (w *loadWorker) repair(ctx context.Context, t *loading) error {
 		if c.IsSweep() {
 			break
 		}
-		rows := func() change.CopyFunc { return w.r.loader.Rows(w.src, t.load, c, w.r.capture.Now) }
+		rows := func() change.CopyFunc { return w.r.loader.Rows(w.src, t.load, c, w.r.capture) }
 		if err := w.repairChunk(ctx, t, c, writer, rows); err != nil {
 			return err
 		}

@@ -260,7 +260,7 @@ func (s *stream) count() map[string]int {
 
 // batch applies what the view shows of the tables, atomically.
 func (s *stream) batch(ctx context.Context, view *capture.View, tables []*table) error {
-	batch := change.Batch{Position: view.Position}
+	batch := change.Batch{Position: view.Position, Settle: view.Settle}
 	plans := map[int]*apply.Table{}
 	var joined []int
 	for _, t := range tables {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/pg"
-	"github.com/pgibex/pgibex/internal/state"
 )
 
 // Uninstall removes everything of the stream from both sides.
@@ -28,6 +27,20 @@ func (r *Replicator) Uninstall(ctx context.Context) error {
 		return err
 	}
 	defer src.CloseNow()
+	for {
+		err := r.uninstallSource(ctx, src)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, capture.ErrChanged) && (pg.State(err) != pg.QueryCanceled || ctx.Err() != nil) {
+			return err
+		}
+		r.log.Info("removing the stream's objects from the source once more: a table has come, or somebody reads them", "reason", err)
+	}
+	return r.uninstallTarget(ctx, lead)
+}
+
+func (r *Replicator) uninstallSource(ctx context.Context, src *pg.Conn) error {
 	tables, err := r.capture.Tables(ctx, src)
 	if err != nil {
 		return err
@@ -38,10 +51,7 @@ func (r *Replicator) Uninstall(ctx context.Context) error {
 		}
 		r.log.Info("capture removed", "table", t.Name.String())
 	}
-	if err := r.capture.UninstallStream(ctx, src); err != nil {
-		return err
-	}
-	return r.uninstallTarget(ctx, lead)
+	return r.capture.UninstallStream(ctx, src)
 }
 
 // uninstallTarget builds what is still missing of the target's indexes before their definitions go.
@@ -57,44 +67,48 @@ func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) erro
 	if err != nil {
 		return err
 	}
-	if err := r.buildAll(ctx, lead.conn, relations); err != nil {
+	for _, relation := range relations {
+		if err := r.buildAside(ctx, lead.conn, relation.Number); err != nil {
+			return err
+		}
+	}
+	if err := r.buildForeignKeys(ctx, lead.conn); err != nil {
 		return err
 	}
 	return r.store.Uninstall(ctx, lead.conn)
 }
 
-// buildAll builds what was dropped for the copies of these tables, which nobody writes to any more, and is still missing.
-func (r *Replicator) buildAll(ctx context.Context, dst *pg.Conn, relations []state.Relation) error {
-	numbers := map[int]bool{}
-	for _, relation := range relations {
-		numbers[relation.Number] = true
-		definitions, err := r.loader.Definitions(ctx, dst, relation.Number)
-		if err != nil {
-			return err
-		}
-		for _, d := range definitions {
-			if err := r.loader.BuildAside(ctx, dst, d); err != nil {
-				return fmt.Errorf("%w; its definition is kept in the stream's state on the target: mend the rows and try again", err)
-			}
-		}
-	}
-	if err := r.loader.ForgetFailures(ctx, dst); err != nil {
-		return err
-	}
-	foreignKeys, err := r.loader.Definitions(ctx, dst, 0)
+const definitionKept = "its definition is kept in the stream's state on the target (table definition): mend the cause and try again"
+
+// buildAside builds what was dropped for the copy of a table, which nobody writes to any more, and is still missing.
+func (r *Replicator) buildAside(ctx context.Context, dst *pg.Conn, number int) error {
+	definitions, err := r.loader.Definitions(ctx, dst, number)
 	if err != nil {
 		return err
 	}
-	for _, d := range foreignKeys {
-		if !numbers[d.Number] {
-			continue
+	for _, d := range definitions {
+		if err := r.loader.BuildAside(ctx, dst, d); err != nil {
+			return fmt.Errorf("%w; %s", err, definitionKept)
 		}
-		err := r.loader.AddForeignKey(ctx, dst, d)
-		if err == nil {
-			err = r.loader.ValidateForeignKey(ctx, dst, d)
+	}
+	return nil
+}
+
+// buildForeignKeys builds those that are still missing.
+func (r *Replicator) buildForeignKeys(ctx context.Context, dst *pg.Conn) error {
+	if err := r.loader.ForgetFailures(ctx, dst); err != nil {
+		return err
+	}
+	definitions, err := r.loader.Definitions(ctx, dst, 0)
+	if err != nil {
+		return err
+	}
+	for _, d := range definitions {
+		if err := r.loader.AddForeignKey(ctx, dst, d); err != nil {
+			return fmt.Errorf("%w; %s", err, definitionKept)
 		}
-		if err != nil {
-			r.log.Warn("a foreign key of the target can not be built, or stays NOT VALID", "error", err)
+		if err := r.loader.ValidateForeignKey(ctx, dst, d); err != nil {
+			r.log.Warn("a foreign key of the target does not hold and stays NOT VALID", "error", err)
 		}
 	}
 	return nil

@@ -90,7 +90,7 @@ func (s *stream) recount(ctx context.Context) error {
 		return err
 	}
 	s.upkeep.counted, s.upkeep.applied = time.Now(), false
-	return s.r.store.SetSourceGeneration(ctx, s.dst, s.r.capture.Generation())
+	return s.r.store.SetSourceGeneration(ctx, s.dst, s.r.capture.Generation(), s.position.WAL)
 }
 
 // consistent says whether all tables equal the source at one snapshot.

@@ -85,16 +85,23 @@ const splitAfter = 4
 // ErrTooLong means that a chunk took several times the time it may take; it has been given up, to be split.
 var ErrTooLong = errors.New("the chunk takes too long")
 
-// Copy copies one chunk and records it as done. With careful set an error names the key of the row at fault. now, for a
-// table without a key, returns the source's position within the transaction that the rows are read in.
-func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (Copied, error) {
+// Clock tells the source's position, within the transaction that rows are read in, and sees to it, after that, that the source
+// remembers what the position sees.
+type Clock interface {
+	Now(ctx context.Context, src *pg.Conn) (change.Position, error)
+	Flush(ctx context.Context, src *pg.Conn, to change.LSN) error
+}
+
+// Copy copies one chunk and records it as done; of a table without a key also its position. With careful set an error names the
+// key of the row at fault.
+func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, clock Clock) (Copied, error) {
 	start := time.Now()
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if c.splittable() {
 		limited, cancel = context.WithTimeoutCause(ctx, splitAfter*l.ChunkTime, ErrTooLong)
 	}
 	defer cancel()
-	copied, err := l.copyChunk(limited, src, dst, t, c, careful, now)
+	copied, err := l.copyChunk(limited, src, dst, t, c, careful, clock)
 	if err != nil {
 		if ctx.Err() == nil && errors.Is(context.Cause(limited), ErrTooLong) {
 			return copied, ErrTooLong
@@ -105,7 +112,7 @@ func (l *Loader) Copy(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, 
 	return copied, nil
 }
 
-func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, now func(context.Context, *pg.Conn) (change.Position, error)) (copied Copied, err error) {
+func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Chunk, careful bool, clock Clock) (copied Copied, err error) {
 	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
@@ -114,7 +121,7 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 		if err := dst.Run(ctx, lockTimeout+"; LOCK TABLE ONLY "+t.Target.SQL()+" IN ROW EXCLUSIVE MODE"); err != nil {
 			return err
 		}
-		at, err := t.open(ctx, src, c, now)
+		at, err := t.open(ctx, src, c, clock)
 		if err != nil {
 			return err
 		}
@@ -127,6 +134,9 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 			return err
 		}
 		if t.Source.Key == nil { // its deltas count from exactly this snapshot
+			if err := clock.Flush(ctx, src, at.WAL.LSN); err != nil {
+				return err
+			}
 			if err := l.Store.SetPosition(ctx, dst, t.Number, at); err != nil {
 				return err
 			}
@@ -152,11 +162,11 @@ var ErrRewritten = errors.New("the table was rewritten on the source since its c
 
 // open begins the source's transaction. The table is locked before the snapshot is taken: one that is rewritten in between
 // looks empty in an older snapshot. Once it is locked, its name and its heap stay what they are.
-func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, now func(context.Context, *pg.Conn) (change.Position, error)) (at change.Position, err error) {
+func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, clock Clock) (at change.Position, err error) {
 	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
 		return at, err
 	}
-	if at, err = now(ctx, src); err != nil {
+	if at, err = clock.Now(ctx, src); err != nil {
 		return at, err
 	}
 	var same bool

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
@@ -82,6 +83,13 @@ func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]D
 		err = row.Scan(&d.Number, &d.Kind, &d.Name, &d.TableSQL, &d.Statements, &d.Ordinal)
 		return d, err
 	})
+}
+
+// Unbuilt says whether indexes of a table are still to be built.
+func (l *Loader) Unbuilt(ctx context.Context, dst *pg.Conn, name catalog.Name) (unbuilt bool, err error) {
+	err = dst.QueryRow(ctx, l.Store.SQL(`SELECT EXISTS (SELECT 1 FROM {{schema}}.definition JOIN {{schema}}.relation USING (number)
+		WHERE kind <> 'foreign key' AND schema_name = $1 AND table_name = $2)`), name.Schema, name.Relation).Scan(&unbuilt)
+	return unbuilt, err
 }
 
 // Build builds an index, or a constraint with its index, and forgets its definition in the same transaction, which only who

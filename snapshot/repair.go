@@ -17,10 +17,10 @@ import (
 // batch's rows are. Readers see rows as they were or as they are, never an empty table.
 
 // Rows reads a chunk's rows, each behind the mark of one that is there.
-func (l *Loader) Rows(src *pg.Conn, t Table, c Chunk, now func(context.Context, *pg.Conn) (change.Position, error)) change.CopyFunc {
+func (l *Loader) Rows(src *pg.Conn, t Table, c Chunk, clock Clock) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		defer src.Rollback(ctx)
-		if _, err := t.open(ctx, src, c, now); err != nil {
+		if _, err := t.open(ctx, src, c, clock); err != nil {
 			return err
 		}
 		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version, "true")+") TO STDOUT", w)

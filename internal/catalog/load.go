@@ -50,9 +50,6 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 	if err := loadUniques(ctx, conn, byOID); err != nil {
 		return nil, fmt.Errorf("read unique indexes of the %s: %w", conn.Side, err)
 	}
-	if err := loadExclusives(ctx, conn, byOID); err != nil {
-		return nil, fmt.Errorf("read exclusion constraints of the %s: %w", conn.Side, err)
-	}
 	for _, t := range c.Tables {
 		t.chooseKey()
 	}
@@ -98,8 +95,14 @@ func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 	})
 }
 
-func loadExclusives(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
-	return conn.Each(ctx, exclusivesSQL, nil, func(rows pgx.Rows) error {
+// LoadExclusives adds, to all tables, what may not occur twice in them. From 9.5 on that means to open each table: those that somebody
+// has for himself are left out, which matters only where values that must be unique are swapped at that moment.
+func (c *Catalog) LoadExclusives(ctx context.Context, conn *pg.Conn) error {
+	byOID := map[uint32]*Table{}
+	for _, t := range c.Tables {
+		byOID[t.OID] = t
+	}
+	err := conn.Each(ctx, exclusivesSQL, nil, func(rows pgx.Rows) error {
 		var oid uint32
 		var definition *string
 		if err := rows.Scan(&oid, &definition); err != nil {
@@ -110,6 +113,10 @@ func loadExclusives(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table)
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("read exclusion constraints of the %s: %w", conn.Side, err)
+	}
+	return nil
 }
 
 func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {

@@ -76,7 +76,8 @@ type Table struct {
 	Columns  []Column
 	Uniques  []Unique
 
-	// Exclusives are the definitions, without names, of its unique indexes of every kind and its exclusion constraints.
+	// Exclusives are the definitions, without names, of its unique indexes of every kind and its exclusion constraints, once LoadExclusives
+	// has read them.
 	Exclusives []string
 
 	// Key tells rows apart; nil where no unique index can.

@@ -46,4 +46,6 @@ type Part struct {
 type Batch struct {
 	Position Position
 	Parts    []Part
+	// Settle, unless nil, is called when all parts are read, before the position is written.
+	Settle func(context.Context) error
 }

@@ -195,7 +195,7 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	if err != nil {
 		return Stream{}, err
 	}
-	if st.Position, err = position(text, clock); err == nil && wal != nil {
+	if st.Position, err = position(text, clock); err == nil && wal != nil { // which there is without a position, before the first batch
 		st.Position.WAL, err = change.ParseWAL(*wal)
 	}
 	return st, err

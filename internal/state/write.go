@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -9,11 +10,16 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-// Add makes tables known, as captured.
+// Add makes a table known, as captured. Another process may have done so in the meantime.
 func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog.Name, rowsEstimated int64) error {
-	return s.write(ctx, conn, "add table",
-		`INSERT INTO {{schema}}.relation (number, schema_name, table_name, state, rows_estimated) VALUES ($1, $2, $3, 'captured', $4)`,
-		number, name.Schema, name.Relation, rowsEstimated)
+	return s.Within(ctx, conn, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, s.SQL(`INSERT INTO {{schema}}.relation (number, schema_name, table_name, state, rows_estimated) VALUES ($1, $2, $3, 'captured', $4)
+			ON CONFLICT (schema_name, table_name) DO NOTHING`), number, name.Schema, name.Relation, rowsEstimated)
+		if err != nil {
+			return fmt.Errorf("add %s to the stream's state: %w", name, err)
+		}
+		return nil
+	})
 }
 
 // SetCopying begins the copy of the table; everything committed after the position is in its deltas.
@@ -28,29 +34,72 @@ func (s *Store) Resume(ctx context.Context, conn *pg.Conn, number int) error {
 	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, resumable = false, changed_at = now() WHERE number = $1 AND (state = 'quarantined' AND resumable OR state = 'streaming')", number)
 }
 
-// CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now.
-func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, now int, method Method) error {
+// Within makes several changes one, in a transaction that only who holds the stream may commit.
+func (s *Store) Within(ctx context.Context, conn *pg.Conn, changes func(context.Context) error) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := s.Hold(ctx, conn); err != nil {
 			return err
 		}
-		var number int
-		err := conn.QueryRow(ctx, s.SQL("SELECT number FROM {{schema}}.relation WHERE schema_name = $1 AND table_name = $2 FOR UPDATE"), name.Schema, name.Relation).Scan(&number)
-		if err != nil {
-			return fmt.Errorf("copy %s anew: %w", name, err)
-		}
-		for _, table := range []string{"chunk", "drain"} {
-			if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
-				return err
-			}
-		}
-		// Foreign keys do not act in our sessions, whose session_replication_role is replica.
-		if _, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.definition SET number = $2 WHERE number = $1"), number, now); err != nil {
+		return changes(ctx)
+	})
+}
+
+// CopyAnew has the table copied once more, by the method given. It gets the number under which the source captures it now. Within a
+// transaction.
+func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, now int, method Method) error {
+	var number int
+	err := conn.QueryRow(ctx, s.SQL("SELECT number FROM {{schema}}.relation WHERE schema_name = $1 AND table_name = $2 FOR UPDATE"), name.Schema, name.Relation).Scan(&number)
+	if err != nil {
+		return fmt.Errorf("copy %s anew: %w", name, err)
+	}
+	for _, table := range []string{"chunk", "drain"} {
+		if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
 			return err
 		}
-		return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
-		    SET number = $2, state = 'captured', reason = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
-			number, now, method)
+	}
+	// Foreign keys do not act in our sessions, whose session_replication_role is replica.
+	if _, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.definition SET number = $2 WHERE number = $1"), number, now); err != nil {
+		return err
+	}
+	return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
+	    SET number = $2, state = 'captured', reason = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
+		number, now, method)
+}
+
+// Restart forgets how far the stream is, for CopyAnew of every table in the same transaction: whatever the source has been through
+// counts for nothing. The numbers make room for those that a source restored from a copy has given since.
+func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
+	for _, sql := range []string{
+		"DELETE FROM {{schema}}.chunk", "DELETE FROM {{schema}}.drain",
+		"UPDATE {{schema}}.definition SET number = -number WHERE number IN (SELECT number FROM {{schema}}.relation)",
+		"UPDATE {{schema}}.relation SET number = -number",
+		"UPDATE {{schema}}.stream SET position = NULL, position_clock = NULL, source_wal = NULL, source_generation = 0",
+	} {
+		if _, err := conn.Exec(ctx, s.SQL(sql)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrMore means that the stream has more tables than were made anew.
+var ErrMore = errors.New("tables have come to the stream meanwhile")
+
+// Restarted makes sure, at the end of that transaction, that it was every table. ErrMore if it was not.
+func (s *Store) Restarted(ctx context.Context, conn *pg.Conn) error {
+	var more bool
+	err := conn.QueryRow(ctx, s.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.relation WHERE number < 0)")).Scan(&more)
+	if err == nil && more {
+		err = ErrMore
+	}
+	return err
+}
+
+// Distrust has tables in quarantine copied once more: where they stand may be ahead of the stream's position.
+func (s *Store) Distrust(ctx context.Context, conn *pg.Conn) error {
+	return s.Within(ctx, conn, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.relation SET resumable = false WHERE state = 'quarantined'"))
+		return err
 	})
 }
 
@@ -59,13 +108,13 @@ func (s *Store) SetMethod(ctx context.Context, conn *pg.Conn, number int, method
 	return s.write(ctx, conn, "set method", "UPDATE {{schema}}.relation SET method = $2 WHERE number = $1", number, method)
 }
 
-// Remove forgets a table.
+// Remove forgets a table whose indexes are built. Its foreign keys that are not yet built will be, with all others.
 func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := s.Hold(ctx, conn); err != nil {
 			return err
 		}
-		for _, table := range []string{"chunk", "drain", "definition"} { // foreign keys do not act in our sessions
+		for _, table := range []string{"chunk", "drain"} { // foreign keys do not act in our sessions
 			if _, err := conn.Exec(ctx, s.SQL("DELETE FROM {{schema}}."+table+" WHERE number = $1"), number); err != nil {
 				return err
 			}
@@ -74,21 +123,11 @@ func (s *Store) Remove(ctx context.Context, conn *pg.Conn, number int) error {
 	})
 }
 
-// Restart forgets how far the stream is, when all its tables are copied anew: whatever the source has been through since counts
-// for nothing.
-func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
-	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		if err := s.Hold(ctx, conn); err != nil {
-			return err
-		}
-		_, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET position = NULL, position_clock = NULL, source_wal = NULL, source_generation = 0"))
-		return err
-	})
-}
-
-// SetSourceGeneration remembers the source's own generation, within the stream taken.
-func (s *Store) SetSourceGeneration(ctx context.Context, conn *pg.Conn, generation int64) error {
-	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1 WHERE generation = $2"), generation, s.generation.Load())
+// SetSourceGeneration remembers the source's own generation, within the stream taken, and how far its log went if that is not known
+// yet: rows are copied before there is a position.
+func (s *Store) SetSourceGeneration(ctx context.Context, conn *pg.Conn, generation int64, wal change.WAL) error {
+	tag, err := conn.Exec(ctx, s.SQL("UPDATE {{schema}}.stream SET source_generation = $1, source_wal = coalesce(source_wal, $3) WHERE generation = $2"),
+		generation, s.generation.Load(), wal.String())
 	if err == nil && tag.RowsAffected() != 1 {
 		err = ErrFenced
 	}
