@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -84,4 +86,36 @@ func (p *process) peakMemory() int64 {
 		p.t.Fatal(err)
 	}
 	return kB << 10
+}
+
+// TestCatchUpUnderLoad ends although tables with long backlogs are never all together at one moment: the application writes more in the
+// time of a batch than a batch takes.
+func TestCatchUpUnderLoad(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE marks (id int PRIMARY KEY)")
+	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 20000) g; INSERT INTO b SELECT g, 'v' FROM generate_series(1, 20000) g")
+	s.command("", "catchup").wants(t, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for _, table := range []string{"a", "b"} {
+		conn := s.connect(s.sourceDSN)
+		group.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := conn.Exec(context.WithoutCancel(ctx), "UPDATE "+table+" SET v = v || '.' WHERE id % 10 = (random() * 10)::int"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	s.src("INSERT INTO marks VALUES (1)")
+	p := pgibex(t, nil, "catchup", "-c", s.file("apply: {batch_size: 64kB}\n"))
+	code := p.code(60 * time.Second)
+	cancel()
+	group.Wait()
+	if code != 0 || !s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM marks)")() {
+		t.Errorf("exit code %d:\n%s", code, p.log)
+	}
+	s.catchUp()
+	s.equal()
 }

@@ -110,7 +110,8 @@ func TestSourceFailsOver(t *testing.T) {
 	s.eventually("q is in quarantine", 20*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pgibex_it.relation WHERE table_name = 'q' AND state = 'quarantined' AND resumable)"))
 	standby, promote := s.standby(t)
 	s.src("UPDATE a SET v = 'kept' WHERE id < 10; INSERT INTO nk VALUES ('kept')")
-	s.arrived("all of it")
+	s.session().do("BEGIN; INSERT INTO log VALUES (now(), 'all of it'); COMMIT; SELECT pg_switch_xlog()") // the log goes on behind the header of a page
+	s.eventually("all of it has arrived", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM log WHERE what = 'all of it')"))
 	d.terminate()
 	s.eventually("the standby has it", 20*time.Second, s.holds(standby.DSN(databaseOf(s.sourceDSN)), "EXISTS (SELECT 1 FROM log WHERE what = 'all of it')"))
 	if err := s.source.Stop(pgserver.Fast); err != nil {

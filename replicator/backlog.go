@@ -78,7 +78,7 @@ func (d *drain) run(ctx context.Context) error {
 		if _, err := conn.Exec(ctx, d.r.store.SQL("DELETE FROM {{schema}}.drain WHERE number = $1"), d.table.number); err != nil {
 			return err
 		}
-		return d.r.store.SetPosition(ctx, conn, d.table.number, to)
+		return d.r.store.SetDrained(ctx, conn, d.table.number, to)
 	})
 	if err != nil {
 		return err

@@ -19,10 +19,27 @@ type goal struct {
 	mark *change.Position // everything up to here is to be on the target
 }
 
-// reached says whether all tables that are not quarantined equal the source at a snapshot that covers the mark, and the
-// target has that position.
+// togetherWithin is how long a catch-up waits for all tables to show one state of the source once each has what it is to have: while the
+// application writes faster than they can be told apart that may never be.
+const togetherWithin = 20 * time.Second
+
+// reached says whether the target has everything up to the mark of all tables that are not quarantined, and whether it shows one state of
+// the source, or will not soon.
 func (g goal) reached(s *stream) bool {
-	return g.mark != nil && s.consistent() && s.persisted.Snapshot.Covers(g.mark.Snapshot)
+	if g.mark == nil || s.waiting > 0 || !s.persisted.Snapshot.Covers(g.mark.Snapshot) {
+		return false
+	}
+	for _, tables := range []map[int]*table{s.tables, s.draining} {
+		for _, t := range tables {
+			if t.state != state.Streaming || !t.position.IsZero() && !t.position.Snapshot.Covers(g.mark.Snapshot) {
+				return false
+			}
+		}
+	}
+	if s.caughtUp.IsZero() {
+		s.caughtUp = time.Now()
+	}
+	return s.consistent() || time.Since(s.caughtUp) > togetherWithin
 }
 
 // CaughtUp is what a catch-up did.
@@ -157,11 +174,12 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 	defer dst.CloseNow()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
+	var since time.Time
 	for {
 		if carried, err = r.carried(ctx, dst); err != nil || !carried {
 			return carried, err
 		}
-		passed, err := r.passed(ctx, dst, mark)
+		passed, err := r.passed(ctx, dst, mark, &since)
 		switch {
 		case err != nil:
 			return true, err
@@ -194,7 +212,8 @@ func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
 	return s.syncSequences(ctx)
 }
 
-func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position) (bool, error) {
+// passed says whether the daemon has brought the target to the mark, as goal.reached does; since when is kept for it.
+func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position, since *time.Time) (bool, error) {
 	stream, err := r.store.Stream(ctx, dst)
 	if errors.Is(err, state.ErrMissing) { // the daemon is still installing
 		return false, nil
@@ -206,10 +225,21 @@ func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Posit
 	if err != nil {
 		return false, err
 	}
+	together := true
 	for _, relation := range relations {
-		if relation.State != state.Quarantined && (relation.State != state.Streaming || !relation.Position.IsZero()) {
+		switch {
+		case relation.State == state.Quarantined, relation.State == state.Streaming && relation.Position.IsZero():
+		case relation.State != state.Streaming, !relation.Position.Snapshot.Covers(mark.Snapshot):
 			return false, nil
+		default:
+			together = false
 		}
 	}
-	return stream.Position.Snapshot.Covers(mark.Snapshot), nil
+	if !stream.Position.Snapshot.Covers(mark.Snapshot) {
+		return false, nil
+	}
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	return together || time.Since(*since) > togetherWithin, nil
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-// drained is a table whose backlog was applied, or could not be.
+// drained is a table that comes back to the batches: its backlog was applied, or could not be, or it was merely locked for a while.
 type drained struct {
-	table  *table
-	to     change.Position
-	reason error // to be quarantined for
+	table   *table
+	to      change.Position
+	applied bool
+	reason  error // to be quarantined for
 }
 
 // part gives the table a position of its own and takes it out of the batches, until it is sent to s.drained.
@@ -46,7 +47,7 @@ func (s *stream) await(ctx context.Context, t *table, why error) error {
 		if err != nil && (!pg.Rejected(err) && !errors.Is(err, change.ErrReplaced) || ctx.Err() != nil) {
 			return err
 		}
-		s.drained <- drained{t, t.position, err}
+		s.drained <- drained{table: t, to: t.position, reason: err}
 		return nil
 	})
 	return nil
@@ -76,7 +77,7 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
 			return err
 		}
-		s.drained <- drained{t, d.to, err}
+		s.drained <- drained{table: t, to: d.to, applied: err == nil, reason: err}
 		return nil
 	})
 	return nil
@@ -89,6 +90,9 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	d.table.backlog = 0
 	if d.reason != nil {
 		return s.setAside(ctx, d.table, d.reason.Error(), resumable(d.reason))
+	}
+	if d.applied {
+		s.join(d.table)
 	}
 	d.table.position = d.to // only here: the stream looks at it meanwhile
 	s.upkeep.applied = true

@@ -30,6 +30,7 @@ type stream struct {
 	src, dst *pg.Conn // for looking at either side, and upkeep
 	writer   *apply.Writer
 	goal     goal
+	caughtUp time.Time // when the target had everything up to the goal's mark
 
 	position  change.Position // of the stream, as far as anything was found
 	persisted change.Position // as the target has it
@@ -402,10 +403,13 @@ func (s *stream) setAside(ctx context.Context, t *table, reason string, resumabl
 	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), reason, resumable)
 }
 
-// finish leaves the target exact: sequences, and every constraint.
+// finish leaves the target exact: sequences, and, where all tables show one state, every constraint.
 func (s *stream) finish(ctx context.Context) error {
 	if err := s.syncSequences(ctx); err != nil {
 		return err
+	}
+	if !s.consistent() { // rows of different moments need not hold
+		return errGoalReached
 	}
 	definitions, err := s.addForeignKeys(ctx)
 	if err == nil {

@@ -147,6 +147,13 @@ func (s *Store) SetPosition(ctx context.Context, conn *pg.Conn, number int, at c
 		number, at.Snapshot.String(), at.Clock)
 }
 
+// SetDrained gives a table that has drained the position up to which it did. One that was copied shows the source's rows from then on.
+func (s *Store) SetDrained(ctx context.Context, conn *pg.Conn, number int, at change.Position) error {
+	return s.write(ctx, conn, "set drained",
+		`UPDATE {{schema}}.relation SET position = $2, position_clock = $3, state = 'streaming' WHERE number = $1`,
+		number, at.Snapshot.String(), at.Clock)
+}
+
 // Quarantine sets the table aside. Its position stays where it is, and holds its deltas. resumable: nothing is missing in them, so that it
 // may go on from there.
 func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reason string, resumable bool, at change.Position) error {
