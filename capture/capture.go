@@ -190,17 +190,20 @@ func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (at change.Position, e
 		return at, fmt.Errorf("the source's timeline: %w", err)
 	}
 	at.WAL.Timeline = uint32(number)
-	if at.WAL.LSN, err = change.ParseLSN(*lsn); at.WAL.LSN%walPage <= walHeader { // nothing ends within a page's header
-		at.WAL.LSN -= at.WAL.LSN % walPage
-	}
+	next, err := change.ParseLSN(*lsn)
+	at.WAL.LSN = endOfLog(next)
 	return at, err
 }
 
-// A page of the log, and the longest header of one, in bytes.
-const (
-	walPage   = 8192
-	walHeader = 40
-)
+// endOfLog is where the log ends at most, given where its next record will begin: where a page has only its header so far (after a switch
+// of the log file, say) all there is ends before the page.
+func endOfLog(next change.LSN) change.LSN {
+	const page, longestHeader = 8192, 40 // bytes
+	if next%page <= longestHeader {
+		next -= next % page
+	}
+	return next
+}
 
 // Received is where the log ended that the source, now promoted, had received and replayed as a standby. ok is false where it does
 // not know: it has been started once more since, or it was no standby that streamed.

@@ -114,7 +114,7 @@ func TestSourceFailsOver(t *testing.T) {
 	s.eventually("all of it has arrived", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM log WHERE what = 'all of it')"))
 	d.terminate()
 	s.eventually("the standby has it", 20*time.Second, s.holds(standby.DSN(databaseOf(s.sourceDSN)), "EXISTS (SELECT 1 FROM log WHERE what = 'all of it')"))
-	if err := s.source.Stop(pgserver.Fast); err != nil {
+	if err := s.source.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	promote()
