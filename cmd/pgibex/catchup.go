@@ -12,7 +12,10 @@ func catchupCommand(o *options) *cobra.Command {
 		Use:   "catchup",
 		Short: "Bring the target to everything the source has committed by now, and end",
 		Long: `Installs and copies what is missing, then applies every change that was committed on the source before the call, sets the sequences, and
-ends with code 0. Where a daemon carries the stream, waits until the daemon has done so.`,
+ends with code 0. Where a daemon carries the stream, waits until the daemon has done so.
+
+Ends with code 1 where the target can not have everything: a table is in quarantine, was altered so that changes may be missing, or is
+included by the configuration and not replicated.`,
 		Example: "  pgibex catchup && pgibex verify",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -22,7 +25,7 @@ ends with code 0. Where a daemon carries the stream, waits until the daemon has 
 			}
 			defer o.showProgress(r)()
 			done, err := r.CatchUp(c.Context())
-			if done != nil {
+			if err == nil {
 				fmt.Fprintf(c.OutOrStdout(), "the target has everything up to %s (position %s); done by %s in %s\n",
 					done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
 			}
