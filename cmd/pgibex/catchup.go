@@ -25,9 +25,13 @@ included by the configuration and not replicated.`,
 			}
 			defer o.showProgress(r)()
 			done, err := r.CatchUp(c.Context())
-			if err == nil {
-				fmt.Fprintf(c.OutOrStdout(), "the target has everything up to %s (position %s); done by %s in %s\n",
-					done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
+			what := "everything"
+			if err != nil {
+				what = "everything else"
+			}
+			if done != nil {
+				fmt.Fprintf(c.OutOrStdout(), "the target has %s up to %s (position %s); done by %s in %s\n",
+					what, done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
 			}
 			return err
 		},
