@@ -69,6 +69,30 @@ func TestTwoResyncsAtOnce(t *testing.T) {
 	d.terminate()
 }
 
+// A resync that waits for one table's lock goes by what another has made of the next one meanwhile.
+func TestResyncWhileAnotherCapturesAnew(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, memberSchema)
+	s.src(memberRows)
+	d := s.daemon("")
+	s.streaming()
+	s.src("ALTER TABLE keyed DISABLE TRIGGER pgibex_it_insert; INSERT INTO keyed VALUES (50000, 'n', 'n'); ALTER TABLE child DISABLE TRIGGER pgibex_it_insert")
+	app := s.session()
+	app.do("BEGIN; UPDATE keyed SET v = 'held' WHERE id = 1")
+	const patient = "capture: {lock_wait: 200ms}"
+	both := pgibex(t, nil, "resync", "public.keyed", "public.child", "-c", s.file(patient))
+	both.says("waiting for a lock on a table of the source")
+	s.command(patient, "resync", "public.child").wants(t, 0)
+	app.do("COMMIT")
+	if code := both.code(30 * time.Second); code != 0 {
+		t.Errorf("resync: code %d: %s", code, both.log)
+	}
+	s.resynced("public.keyed", "public.child")
+	s.streaming()
+	s.sameRows()
+	d.terminate()
+}
+
 // Rows that are not the source's stand in the way of a unique value, a key's index is gone, a foreign key does not hold.
 func TestResyncOfWhatOthersHaveDone(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,12 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		err = r.intervene(ctx, s.dst, func() error { return r.store.Add(ctx, s.dst, number, t.Name, t.Rows) })
+		err = r.intervene(ctx, s.dst, func() error {
+			if _, err := r.capturedAs(ctx, s, number); err != nil {
+				return fmt.Errorf("add %s: %w", t.Name, err)
+			}
+			return r.store.Add(ctx, s.dst, number, t.Name, t.Rows)
+		})
 		if err != nil {
 			return err
 		}
@@ -200,7 +205,7 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
 	for {
 		done, err = r.tryResync(ctx, names, all)
-		if !errors.Is(err, state.ErrMore) {
+		if !errors.Is(err, state.ErrMore) && !errors.Is(err, capture.ErrChanged) {
 			return done, err
 		}
 	}
@@ -303,7 +308,7 @@ func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) 
 
 // method is how a table of the stream can be copied once more, with the key that is captured under that number.
 func (r *Replicator) method(ctx context.Context, s *sides, name catalog.Name, number int) (state.Method, error) {
-	captured, err := r.capture.Tables(ctx, s.src)
+	captured, err := r.capturedAs(ctx, s, number)
 	if err != nil {
 		return "", err
 	}
@@ -311,11 +316,24 @@ func (r *Replicator) method(ctx context.Context, s *sides, name catalog.Name, nu
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
-	if i < 0 || len(captured[i].Key) == 0 || s.target.Tables[name].UniqueOn(captured[i].Key) == nil || unbuilt {
+	if len(captured.Key) == 0 || s.target.Tables[name].UniqueOn(captured.Key) == nil || unbuilt {
 		return state.Replace, nil
 	}
 	return state.Repair, nil
+}
+
+// capturedAs is the table that is captured under a number. ErrChanged if there is none any more: since the number was found, another
+// command has captured the table anew.
+func (r *Replicator) capturedAs(ctx context.Context, s *sides, number int) (capture.Table, error) {
+	captured, err := r.capture.Tables(ctx, s.src)
+	if err != nil {
+		return capture.Table{}, err
+	}
+	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
+	if i < 0 {
+		return capture.Table{}, capture.ErrChanged
+	}
+	return captured[i], nil
 }
 
 // Remove takes tables out of the stream that the configuration does not include any more, and leaves nothing of ours on them. Their rows on
