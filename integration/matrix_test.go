@@ -21,7 +21,7 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 	which := os.Getenv("PGIBEX_MATRIX")
 	if which == "" {
-		t.Skip("takes minutes: make matrix")
+		pgtest.Skip(t, "takes minutes: make matrix")
 	}
 	for i, source := range matrixSources {
 		for j, target := range matrixTargets {

@@ -291,7 +291,7 @@ func TestOddNames(t *testing.T) {
 func TestTwoThousandTables(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PGIBEX_TEST_ALL") == "" {
-		t.Skip("set PGIBEX_TEST_ALL to run it")
+		pgtest.Skip(t, "takes minutes; set PGIBEX_TEST_ALL=1 to run it")
 	}
 	const tables = 2000
 	s := newStreamOn(t, pgtest.Own(t, pgserver.SourceVersion, pgserver.WithSetting("max_locks_per_transaction", "256")), pgtest.Own(t, pgserver.TargetVersion), "")

@@ -179,8 +179,8 @@ func TempDir(tb testing.TB) string {
 	return dir
 }
 
-// Skip skips a test for something that this machine or its servers lack. Other than by tb.Skip, which go test tells nobody
-// of, the last lines of the run name the test and the reason, on one line.
+// Skip skips a test for something that this machine or its servers lack, or that nobody asked for. Other than by tb.Skip, which go
+// test tells nobody of, the last lines of the run name the test and the reason, on one line.
 func Skip(tb testing.TB, reason string) {
 	tb.Helper()
 	line := "not tested: " + tb.Name() + ": " + strings.Join(strings.Fields(reason), " ")
