@@ -136,6 +136,7 @@ func TestCatchUpLooksForDrift(t *testing.T) {
 	s.both("ALTER TABLE texts ADD w text; CREATE TABLE fresh (id int PRIMARY KEY)")
 	s.src("INSERT INTO other VALUES (90000, 'after')")
 	s.command("", "catchup").wants(t, 1, "public.fresh: the configuration includes it, and it is not replicated", "public.keyed", "public.texts")
+	s.command("", "verify").wants(t, 1, "public.fresh: not compared: the configuration includes it, and it is not replicated")
 	s.command("", "add", "public.fresh").wants(t, 0)
 	s.command("", "resync", "public.keyed", "public.texts").wants(t, 0)
 	s.command("", "catchup").wants(t, 0)

@@ -129,20 +129,31 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 	if err != nil {
 		return nil, err
 	}
-	known := map[catalog.Name]bool{}
 	for _, relation := range relations {
-		known[relation.Name] = true
 		if why := drift[relation.Number]; why != "" {
 			reasons = append(reasons, fmt.Sprintf("%s; pgibex resync %s", why, relation.Name))
 		}
 	}
-	for name, t := range now.Tables {
-		if t.Kind == catalog.Ordinary && !known[name] && r.config.Tables.Selects(name.Schema, name.Relation) {
-			reasons = append(reasons, fmt.Sprintf("%s: the configuration includes it, and it is not replicated; create it on the target, then: pgibex add %s", name, name))
-		}
+	for _, name := range r.leftOut(now, relations) {
+		reasons = append(reasons, fmt.Sprintf("%s: %s %s", name, notReplicated, name))
 	}
 	slices.Sort(reasons)
 	return reasons, nil
+}
+
+// notReplicated says what is with a table that is left out, and what to do; the table's name goes behind.
+const notReplicated = "the configuration includes it, and it is not replicated; create it on the target, then: pgibex add"
+
+// leftOut are the tables of the source that the configuration includes and the stream does not carry, by name.
+func (r *Replicator) leftOut(now *catalog.Catalog, relations []state.Relation) (names []catalog.Name) {
+	for name, t := range now.Tables {
+		carried := slices.ContainsFunc(relations, func(relation state.Relation) bool { return relation.Name == name })
+		if t.Kind == catalog.Ordinary && !carried && r.config.Tables.Selects(name.Schema, name.Relation) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, catalog.Name.Compare)
+	return names
 }
 
 // mark reads the source's position, and whether a daemon carries the stream.

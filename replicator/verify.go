@@ -9,8 +9,8 @@ import (
 	"github.com/pgibex/pgibex/verify"
 )
 
-// Verify compares the tables of the stream, or those named. A table that does not follow the source is not compared, and its
-// result says why.
+// Verify compares the tables of the stream, or those named. A table that does not follow the source is not compared, nor is one that
+// the configuration includes and the stream does not carry; its result says why.
 func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result, error) {
 	s := &sides{}
 	defer s.close()
@@ -42,6 +42,11 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 			continue
 		}
 		pairs = append(pairs, pair)
+	}
+	if len(only) == 0 {
+		for _, name := range r.leftOut(s.source, relations) {
+			skipped = append(skipped, verify.Result{Table: name, Name: name.String(), Skipped: notReplicated + " " + name.String()})
+		}
 	}
 	results, err := verify.New(r.source, r.target, r.store, verify.Options{}).Tables(ctx, pairs)
 	return append(results, skipped...), err

@@ -17,8 +17,8 @@ func verifyCommand(o *options) *cobra.Command {
 		Use:   "verify [TABLE…]",
 		Short: "Compare source and target row for row, while the application writes",
 		Long: `Compares every row of all tables, or of those given as schema.table. Rows that differ are looked at again once the target's position has
-passed them; what still differs is named by table and key, and the exit code is 1. Tables in quarantine or not yet copied count as
-different.`,
+passed them; what still differs is named by table and key, and the exit code is 1. Tables in quarantine, not yet
+copied, or included by the configuration and not replicated count as different.`,
 		Example: "  pgibex verify\n  pgibex verify public.orders --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			_, r, _, _, err := o.load()
