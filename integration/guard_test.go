@@ -64,3 +64,22 @@ func TestGuardWithoutTheTarget(t *testing.T) {
 	s.streaming()
 	s.sameRows()
 }
+
+// TestGuardOfADaemonThatDoesNotStart for want of its target.
+func TestGuardOfADaemonThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	s := newStreamOn(t, pgtest.Source(t), pgtest.Own(t, pgserver.TargetVersion), memberSchema)
+	s.src(memberRows)
+	s.catchUp()
+	if err := s.target.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.src("UPDATE keyed SET v = '1'; UPDATE keyed SET v = '2'; UPDATE keyed SET v = '3'")
+	s.command("capture: {backlog_stop: 2MB}", "run").wants(t, 1, "nothing listens on that port", "they are recorded no more")
+	if err := s.target.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.command("", "resync", "--all").wants(t, 0)
+	s.command("", "catchup").wants(t, 0)
+	s.equal()
+}

@@ -18,21 +18,22 @@ const (
 	guardTimeout = 2 * time.Minute
 )
 
-// guard watches what the changes that wait take of the source's disk, also while the target can not be reached, which is
-// when they gather.
-func (r *Replicator) guard(ctx context.Context) error {
+// guard watches what the changes that wait take of the source's disk, until running ends, also while the target can not be reached,
+// which is when they gather. What it has begun it ends unless ctx does: a daemon that is started again and again, and does not find
+// its target, guards the source too.
+func (r *Replicator) guard(ctx, running context.Context) error {
 	ticker := time.NewTicker(guardEvery)
 	defer ticker.Stop()
 	var alerted time.Time
 	for {
 		if !r.standby.Load() {
-			if err := r.guardOnce(ctx, &alerted); err != nil && ctx.Err() == nil {
+			if err := r.guardOnce(ctx, &alerted); err != nil && running.Err() == nil {
 				r.log.Warn("can not look at the disk that changes take on the source", "error", err)
 			}
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-running.Done():
+			return running.Err()
 		case <-ticker.C:
 		}
 	}

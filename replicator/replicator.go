@@ -98,7 +98,7 @@ func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
 func (r *Replicator) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.persist(running, goal{}) })
-	group.Go(func() error { return r.guard(running) })
+	group.Go(func() error { return r.guard(ctx, running) })
 	err := group.Wait()
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())) {
 		return nil // asked to stop
