@@ -190,19 +190,8 @@ func (c *Capture) Now(ctx context.Context, conn *pg.Conn) (at change.Position, e
 		return at, fmt.Errorf("the source's timeline: %w", err)
 	}
 	at.WAL.Timeline = uint32(number)
-	next, err := change.ParseLSN(*lsn)
-	at.WAL.LSN = endOfLog(next)
+	at.WAL.LSN, err = change.ParseLSN(*lsn)
 	return at, err
-}
-
-// endOfLog is where the log ends at most, given where its next record will begin: where a page has only its header so far (after a switch
-// of the log file, say) all there is ends before the page.
-func endOfLog(next change.LSN) change.LSN {
-	const page, longestHeader = 8192, 40 // bytes
-	if next%page <= longestHeader {
-		next -= next % page
-	}
-	return next
 }
 
 // Received is where the log ended that the source, now promoted, had received and replayed as a standby. ok is false where it does

@@ -38,7 +38,7 @@ func (c *Capture) PlanStream() string { return c.script.install() }
 // Install makes the triggers of one table, in one transaction that holds its lock for as long as creating
 // four triggers takes, and returns the table's number.
 func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, locker Locker) (number int, err error) {
-	err = c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
+	err = c.locked(ctx, conn, Table{Name: t.Name, OID: t.OID}, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
 		err := conn.QueryRow(ctx, c.script.sql(`INSERT INTO {{schema}}.captured (relid, schema_name, table_name, key_columns, columns)
 			VALUES ($1, $2, $3, $4, $5) RETURNING number`),
 			t.OID, t.Schema, t.Relation, append([]string{}, t.KeyNames()...), signature(t)).Scan(&number)
@@ -91,7 +91,7 @@ func (c *Capture) unchanged(ctx context.Context, conn *pg.Conn, t *catalog.Table
 
 // Uninstall removes the triggers and every other object of one table. ErrChanged if somebody else has done so.
 func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker Locker) error {
-	err := c.locked(ctx, conn, t.Name, t.OID, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
+	err := c.locked(ctx, conn, t, locker, func(ctx context.Context, lock func(catalog.Name) error) error {
 		// Whoever follows the stream must not go on with what is about to go.
 		if err := conn.Run(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1")); err != nil {
 			return err
@@ -157,9 +157,14 @@ func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
 		return nil
 	}
 	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		// Whoever installs a table writes there first.
-		if err := conn.Run(ctx, c.script.sql("SET LOCAL statement_timeout = '10s'; LOCK TABLE {{schema}}.captured IN ACCESS EXCLUSIVE MODE")); err != nil {
-			return err
+		// Older servers go by the timeout that there was when a message began.
+		for _, sql := range []string{
+			"SET LOCAL statement_timeout = '10s'",
+			"LOCK TABLE {{schema}}.captured IN ACCESS EXCLUSIVE MODE", // whoever installs a table writes there first
+		} {
+			if err := conn.Run(ctx, c.script.sql(sql)); err != nil {
+				return err
+			}
 		}
 		var captured bool
 		if err := conn.QueryRow(ctx, c.script.sql("SELECT EXISTS (SELECT 1 FROM {{schema}}.captured)")).Scan(&captured); err != nil {
@@ -177,7 +182,7 @@ func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
 }
 
 // locked runs a transaction that calls lock when it needs the table, again and again until the lock was had in time.
-func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, oid uint32, locker Locker, work func(ctx context.Context, lock func(catalog.Name) error) error) error {
+func (c *Capture) locked(ctx context.Context, conn *pg.Conn, t Table, locker Locker, work func(ctx context.Context, lock func(catalog.Name) error) error) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(locker.Wait/2), backoff.WithMaxInterval(10*locker.Wait), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
@@ -189,11 +194,18 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 		if pg.State(err) != pg.QueryCanceled && pg.State(err) != pg.LockNotAvailable || ctx.Err() != nil {
 			return backoff.Permanent(err)
 		}
-		by, blockersErr := blockers(ctx, conn, oid)
-		if blockersErr != nil {
-			return backoff.Permanent(blockersErr)
+		inTheWay, lookErr := []uint32{t.OID}, error(nil)
+		if pg.State(err) == pg.LockNotAvailable { // it was a segment's
+			inTheWay, lookErr = c.segmentOIDs(ctx, conn, t.Number)
 		}
-		locker.Blocked(name, by)
+		var by []string
+		if lookErr == nil {
+			by, lookErr = blockers(ctx, conn, inTheWay)
+		}
+		if lookErr != nil {
+			return backoff.Permanent(lookErr)
+		}
+		locker.Blocked(t.Name, by)
 		return err
 	}, backoff.WithContext(wait, ctx))
 }
@@ -207,9 +219,15 @@ func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, wait time.
 	return conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE")
 }
 
-// blockers says who holds a lock on the table.
-func blockers(ctx context.Context, conn *pg.Conn, oid uint32) ([]string, error) {
-	rows, err := conn.Query(ctx, blockersSQL, oid)
+func (c *Capture) segmentOIDs(ctx context.Context, conn *pg.Conn, number int) (oids []uint32, err error) {
+	err = conn.QueryRow(ctx, `SELECT ARRAY(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')`, c.script.stream, strconv.Itoa(number)).Scan(&oids)
+	return oids, err
+}
+
+// blockers says who holds a lock on one of the tables.
+func blockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]string, error) {
+	rows, err := conn.Query(ctx, blockersSQL, oids)
 	if err != nil {
 		return nil, err
 	}

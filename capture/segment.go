@@ -150,10 +150,16 @@ func holders(ctx context.Context, conn *pg.Conn, oids []uint32) (map[uint32][]wr
 	return holders, rows.Err()
 }
 
-// GiveWay ends what sessions of this stream are reading from tables that somebody else waits for, and returns how many they are.
-func (c *Capture) GiveWay(ctx context.Context, conn *pg.Conn) (n int, err error) {
-	err = conn.QueryRow(ctx, giveWaySQL, "pgibex/"+strings.TrimPrefix(c.script.stream, "pgibex_")+"/").Scan(&n)
-	return n, err
+// GiveWay ends what sessions of this stream are reading from tables that somebody else waits for, and returns the transactions that do so: a
+// backend that can not send what it reads does not hear, and is returned again.
+func (c *Capture) GiveWay(ctx context.Context, conn *pg.Conn) (reads []string, err error) {
+	err = conn.Each(ctx, giveWaySQL, []any{"pgibex/" + strings.TrimPrefix(c.script.stream, "pgibex_") + "/"}, func(rows pgx.Rows) error {
+		var read string
+		err := rows.Scan(&read, nil)
+		reads = append(reads, read)
+		return err
+	})
+	return reads, err
 }
 
 // Unsealed says whether a segment that was left may still be written to.

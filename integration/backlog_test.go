@@ -92,16 +92,19 @@ func (p *process) peakMemory() int64 {
 // time of a batch than a batch takes.
 func TestCatchUpUnderLoad(t *testing.T) {
 	t.Parallel()
-	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE marks (id int PRIMARY KEY)")
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY, v text); CREATE TABLE marks (id int PRIMARY KEY)")
 	s.src("INSERT INTO a SELECT g, 'v' FROM generate_series(1, 20000) g; INSERT INTO b SELECT g, 'v' FROM generate_series(1, 20000) g")
 	s.command("", "catchup").wants(t, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	for _, table := range []string{"a", "b"} {
+	for _, sql := range []string{
+		"UPDATE a SET v = v || '.' WHERE id % 10 = (random() * 10)::int", "UPDATE b SET v = v || '.' WHERE id % 10 = (random() * 10)::int",
+		"BEGIN; TRUNCATE c; INSERT INTO c SELECT g, repeat('c', 100) FROM generate_series(1, 10000) g; COMMIT",
+	} {
 		conn := s.connect(s.sourceDSN)
 		group.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := conn.Exec(context.WithoutCancel(ctx), "UPDATE "+table+" SET v = v || '.' WHERE id % 10 = (random() * 10)::int"); err != nil {
+				if _, err := conn.Exec(context.WithoutCancel(ctx), sql+"; SELECT pg_sleep(0.1)"); err != nil {
 					t.Error(err)
 					return
 				}
@@ -110,7 +113,10 @@ func TestCatchUpUnderLoad(t *testing.T) {
 	}
 	s.src("INSERT INTO marks VALUES (1)")
 	p := pgibex(t, nil, "catchup", "-c", s.file("apply: {batch_size: 64kB}\n"))
-	code := p.code(60 * time.Second)
+	code := p.code(90 * time.Second)
+	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM c"); n != 10000 { // which the source has at any moment
+		t.Errorf("c has %d rows on the target", n)
+	}
 	cancel()
 	group.Wait()
 	if code != 0 || !s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM marks)")() {

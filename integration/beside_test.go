@@ -141,6 +141,10 @@ func TestCatchUpLooksForDrift(t *testing.T) {
 	s.command("", "resync", "public.keyed", "public.texts").wants(t, 0)
 	s.command("", "catchup").wants(t, 0)
 	s.equal()
+	s.src("DROP TABLE plain")
+	s.command("", "catchup").wants(t, 1, "public.plain", "was dropped on the source", "pgibex remove public.plain")
+	s.command("tables: {exclude: [public.plain]}\n", "remove", "public.plain").wants(t, 0)
+	s.command("", "catchup").wants(t, 0)
 }
 
 // TestLockedTableStopsNobodyElse on a source whose functions open the tables that they describe.
@@ -173,6 +177,7 @@ func TestRemovalWaitsForNobody(t *testing.T) {
 	p := pgibex(t, nil, "remove", "public.keyed", "-c", s.file("capture: {lock_wait: 2s}\ntables: {exclude: [public.keyed]}\n"))
 	app.do("SET statement_timeout = '800ms'")
 	p.says("waiting for a lock on a table of the source")
+	p.says("SELECT count(*) FROM pgibex_it.delta_")               // it is the reader that is named
 	for start := time.Now(); time.Since(start) < 5*time.Second; { // several tries
 		app.do("UPDATE keyed SET v = v || '.' WHERE id = 5")
 	}
@@ -194,4 +199,50 @@ func TestUniqueColumnThatTheTargetGenerates(t *testing.T) {
 	s.command("", "resync", "public.g").wants(t, 0)
 	s.command("copy: {chunk_size: 64kB}\n", "catchup").wants(t, 0)
 	s.equal()
+}
+
+// TestUninstallWhileSomebodyReads what the stream has on the source: nobody else is to queue up behind it for long.
+func TestUninstallWhileSomebodyReads(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY)")
+	s.catchUp()
+	reader := s.session()
+	reader.do("BEGIN; SELECT 1 FROM pgibex_it.captured")
+	p := pgibex(t, nil, "uninstall", "-c", s.file(""))
+	p.says("or somebody reads them")
+	reader.do("COMMIT")
+	if code := p.code(30 * time.Second); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.log)
+	}
+	s.untouched()
+}
+
+// TestTargetTableGone while its indexes and foreign keys were still to be built.
+func TestTargetTableGone(t *testing.T) {
+	t.Parallel()
+	const tables = "CREATE TABLE parent (id int PRIMARY KEY, v text UNIQUE); CREATE TABLE child (id int PRIMARY KEY, pid int REFERENCES parent)"
+	s := newStream(t, "CREATE SCHEMA closed; SET search_path = closed; "+tables+"; SET search_path = public; "+tables)
+	s.dst("ALTER TABLE parent ALTER v TYPE varchar(3); ALTER TABLE closed.parent ALTER v TYPE varchar(3)")
+	s.src("INSERT INTO parent VALUES (1, 'too long'); INSERT INTO child VALUES (1, 1); INSERT INTO closed.parent VALUES (1, 'too long')")
+	s.command("", "catchup").wants(t, 1, "public.parent", "closed.parent")
+	s.dst("DROP TABLE parent CASCADE; DROP SCHEMA closed CASCADE")
+	s.command("tables: {exclude: [public.parent]}\n", "remove", "public.parent").wants(t, 0, "a table of the target has gone")
+	s.command("", "uninstall").wants(t, 0, "a table of the target has gone")
+	s.untouched()
+}
+
+// TestLockedAtTheBeginning: what may not occur twice in a table is known also where somebody has it locked when the daemon begins.
+func TestLockedAtTheBeginning(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, n int UNIQUE, v text); CREATE TABLE b (id int PRIMARY KEY)")
+	s.src("INSERT INTO a SELECT g, g, 'v' FROM generate_series(1, 40000) g")
+	s.catchUp()
+	app := s.session()
+	app.do("BEGIN", "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+	s.daemon("apply: {batch_size: 64kB}\n")
+	s.src("INSERT INTO b VALUES (1)")
+	s.eventually("it has begun", 15*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM b)"))
+	app.do("UPDATE a SET n = -n", "UPDATE a SET n = 40001 + n", "COMMIT")
+	s.streaming()
+	s.sameRows()
 }

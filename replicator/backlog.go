@@ -43,7 +43,7 @@ const (
 	smallestPiece = 16 // blocks of 8 kB
 	firstPiece    = 256
 	largestPiece  = 1024
-	pieceTime     = 4 * time.Second
+	longestPiece  = 4 * time.Second
 )
 
 func (d *drain) newWorker() *drainWorker {
@@ -219,11 +219,13 @@ func (d *drainWorker) drainRange(ctx context.Context, whole capture.Range) error
 		piece := capture.Range{Segment: whole.Segment, From: next, To: min(next+d.blocks, whole.To)}
 		start := time.Now()
 		err := d.tryPiece(ctx, piece, whole.To, alone)
+		took := time.Since(start)
 		var tableErr *apply.TableError
 		switch {
 		case err == nil:
 			next, alone = piece.To, false
 		case pg.State(err) == pg.QueryCanceled && ctx.Err() == nil: // given up for somebody who waits for the table
+			took = longestPiece // a smaller one may be through before the next comes
 			if err := d.connect(ctx); err != nil {
 				return err
 			}
@@ -236,10 +238,10 @@ func (d *drainWorker) drainRange(ctx context.Context, whole capture.Range) error
 		default:
 			return err
 		}
-		switch took := time.Since(start); {
-		case took > pieceTime:
+		switch {
+		case took >= longestPiece:
 			d.blocks = max(d.blocks/2, smallestPiece)
-		case took < pieceTime/4:
+		case took < longestPiece/4:
 			d.blocks = min(d.blocks*2, largestPiece)
 		}
 	}

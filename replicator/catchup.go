@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
-	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
 
@@ -24,7 +25,7 @@ type goal struct {
 const togetherWithin = 20 * time.Second
 
 // reached says whether the target has everything up to the mark of all tables that are not quarantined, and whether it shows one state of
-// the source, or will not soon.
+// the source, or will not soon: then each table does so.
 func (g goal) reached(s *stream) bool {
 	if g.mark == nil || s.waiting > 0 || !s.persisted.Snapshot.Covers(g.mark.Snapshot) {
 		return false
@@ -39,15 +40,20 @@ func (g goal) reached(s *stream) bool {
 	if s.caughtUp.IsZero() {
 		s.caughtUp = time.Now()
 	}
-	return s.consistent() || time.Since(s.caughtUp) > togetherWithin
+	return s.consistent() || s.leaving() && !s.drainsUnderWay()
+}
+
+// leaving says whether the stream is about to end although tables have positions of their own.
+func (s *stream) leaving() bool {
+	return !s.caughtUp.IsZero() && time.Since(s.caughtUp) > togetherWithin
 }
 
 // CaughtUp is what a catch-up did.
 type CaughtUp struct {
-	Position    change.Position
+	Position    change.Position // up to which the target has everything
 	Took        time.Duration
-	Quarantined []state.Relation
 	By          string // who did it: this process, or the daemon that carries the stream
+	ForeignKeys int    // of the target, still to be built: its tables do not show one state of the source
 }
 
 // CatchUp brings the target to everything that the source had committed before the call, copying first what is not
@@ -87,18 +93,23 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err != nil {
 		return nil, err
 	}
+	result.Position, result.Took = stream.Position, time.Since(start)
+	var quarantined []string
 	for _, relation := range relations {
-		if relation.State == state.Quarantined {
-			result.Quarantined = append(result.Quarantined, relation)
+		switch {
+		case relation.State == state.Quarantined:
+			quarantined = append(quarantined, fmt.Sprintf("%s: %s", relation.Name, relation.Reason))
+		case !relation.Position.IsZero():
+			result.Position = mark
 		}
 	}
-	result.Position, result.Took = stream.Position, time.Since(start)
-	if len(result.Quarantined) > 0 {
-		var names []string
-		for _, q := range result.Quarantined {
-			names = append(names, fmt.Sprintf("%s: %s", q.Name, q.Reason))
-		}
-		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(names, "\n"))
+	definitions, err := r.loader.Definitions(ctx, dst, 0)
+	if err != nil {
+		return nil, err
+	}
+	result.ForeignKeys = len(definitions)
+	if len(quarantined) > 0 {
+		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
 	}
 	missing, err := r.incomplete(ctx, relations)
 	if err != nil {
@@ -130,8 +141,15 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 		return nil, err
 	}
 	for _, relation := range relations {
-		if why := drift[relation.Number]; why != "" {
-			reasons = append(reasons, fmt.Sprintf("%s; pgibex resync %s", why, relation.Name))
+		why := drift[relation.Number]
+		if !slices.ContainsFunc(captured, func(c capture.Table) bool { return c.Number == relation.Number }) {
+			why = "the source no longer captures it"
+		}
+		switch {
+		case now.Tables[relation.Name] == nil:
+			reasons = append(reasons, fmt.Sprintf("%s: %s; %s", relation.Name, cmp.Or(why, "is gone on the source"), removeGone(relation.Name)))
+		case why != "":
+			reasons = append(reasons, fmt.Sprintf("%s: %s; pgibex resync %s", relation.Name, why, relation.Name))
 		}
 	}
 	for _, name := range r.leftOut(now, relations) {
@@ -143,6 +161,11 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 
 // notReplicated says what is with a table that is left out, and what to do; the table's name goes behind.
 const notReplicated = "the configuration includes it, and it is not replicated; create it on the target, then: pgibex add"
+
+// removeGone says what to do about a table of the stream that is gone on the source.
+func removeGone(name catalog.Name) string {
+	return "take it out of tables.include, then: pgibex remove " + name.String()
+}
 
 // leftOut are the tables of the source that the configuration includes and the stream does not carry, by name.
 func (r *Replicator) leftOut(now *catalog.Catalog, relations []state.Relation) (names []catalog.Name) {
@@ -173,84 +196,4 @@ func (r *Replicator) mark(ctx context.Context) (mark change.Position, carried bo
 	defer dst.CloseNow()
 	carried, err = r.carried(ctx, dst)
 	return mark, carried, err
-}
-
-// await waits until the daemon has passed the mark, and sets the sequences, which the daemon does only now and then. carried is
-// false if the daemon has gone before.
-func (r *Replicator) await(ctx context.Context, mark change.Position) (carried bool, err error) {
-	dst, err := r.target.Connect(ctx, "catchup")
-	if err != nil {
-		return false, err
-	}
-	defer dst.CloseNow()
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	var since time.Time
-	for {
-		if carried, err = r.carried(ctx, dst); err != nil || !carried {
-			return carried, err
-		}
-		passed, err := r.passed(ctx, dst, mark, &since)
-		switch {
-		case err != nil:
-			return true, err
-		case passed:
-			return true, r.setSequences(ctx, dst)
-		}
-		select {
-		case <-ctx.Done():
-			return true, ctx.Err()
-		case <-ticker.C:
-		}
-	}
-}
-
-// setSequences sets the target's sequences to what the source's are now.
-func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
-	src, err := r.source.Connect(ctx, "catchup")
-	if err != nil {
-		return err
-	}
-	defer src.CloseNow()
-	relations, err := r.store.Relations(ctx, dst)
-	if err != nil {
-		return err
-	}
-	s := &stream{r: r, src: src, dst: dst}
-	for _, relation := range relations {
-		s.all = append(s.all, &table{name: relation.Name})
-	}
-	return s.syncSequences(ctx)
-}
-
-// passed says whether the daemon has brought the target to the mark, as goal.reached does; since when is kept for it.
-func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, mark change.Position, since *time.Time) (bool, error) {
-	stream, err := r.store.Stream(ctx, dst)
-	if errors.Is(err, state.ErrMissing) { // the daemon is still installing
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	relations, err := r.store.Relations(ctx, dst)
-	if err != nil {
-		return false, err
-	}
-	together := true
-	for _, relation := range relations {
-		switch {
-		case relation.State == state.Quarantined, relation.State == state.Streaming && relation.Position.IsZero():
-		case relation.State != state.Streaming, !relation.Position.Snapshot.Covers(mark.Snapshot):
-			return false, nil
-		default:
-			together = false
-		}
-	}
-	if !stream.Position.Snapshot.Covers(mark.Snapshot) {
-		return false, nil
-	}
-	if since.IsZero() {
-		*since = time.Now()
-	}
-	return together || time.Since(*since) > togetherWithin, nil
 }

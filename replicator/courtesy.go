@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,8 @@ func (r *Replicator) attend(ctx context.Context) error {
 	defer conn.CloseNow()
 	ticker := time.NewTicker(courtesyEvery)
 	defer ticker.Stop()
-	before, asked := false, false
+	before := false
+	var asked []string // what was given up last
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,10 +71,10 @@ func (r *Replicator) attend(ctx context.Context) error {
 		now := r.courtesy.reads.Load() > 0
 		long := now && before
 		before = now
-		var waiting int
+		var reads []string
 		err := answered(ctx, func(ctx context.Context) (err error) {
 			if long {
-				waiting, err = r.capture.GiveWay(ctx, conn)
+				reads, err = r.capture.GiveWay(ctx, conn)
 				return err
 			}
 			return conn.Ping(ctx)
@@ -80,13 +82,11 @@ func (r *Replicator) attend(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case waiting == 0:
-			asked = false
-		case asked: // a backend that can not send what it reads does not hear: cut its connection
-			return errGaveWay
-		default:
-			asked = true
-			r.log.Info("gave way to somebody who waits for a table of the source; it will be read again", "reads", waiting)
+		case slices.ContainsFunc(reads, func(read string) bool { return slices.Contains(asked, read) }):
+			return errGaveWay // it does not hear: cut its connection
+		case len(reads) > 0:
+			r.log.Info("gave way to somebody who waits for a table of the source; it will be read again", "reads", len(reads))
 		}
+		asked = reads
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-// drained is a table that comes back to the batches: its backlog was applied, or could not be, or it was merely locked for a while.
+// drained is a table that comes back to the batches: its backlog was applied, or could not be, or it was merely locked for a while, or
+// one of too many.
 type drained struct {
 	table   *table
 	to      change.Position
@@ -61,7 +62,7 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 			return err
 		}
 	}
-	t.backlog = t.log.Unread()
+	t.drains, t.backlog = true, t.log.Unread()
 	s.drainingBytes += t.backlog
 	s.r.log.Info("long backlog; applying it in pieces", "table", t.name.String(), "bytes", t.log.Pending())
 	s.drains.Go(func() error {
@@ -83,11 +84,21 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 	return nil
 }
 
+// drainsUnderWay says whether the target lacks rows of a table that it had before, or has those of different moments.
+func (s *stream) drainsUnderWay() bool {
+	for _, t := range s.draining {
+		if t.drains {
+			return true
+		}
+	}
+	return false
+}
+
 // rejoin takes a drained table back.
 func (s *stream) rejoin(ctx context.Context, d drained) error {
 	delete(s.draining, d.table.number)
 	s.drainingBytes -= d.table.backlog
-	d.table.backlog = 0
+	d.table.drains, d.table.backlog = false, 0
 	if d.reason != nil {
 		return s.setAside(ctx, d.table, d.reason.Error(), resumable(d.reason))
 	}

@@ -88,7 +88,7 @@ func (r *Replicator) checkHistory(ctx context.Context, s *sides, taken int64) (p
 		return promoted + "that more than once: it does not know whether it had received everything that the target has; " + repairAll, nil
 	case !known:
 		return promoted + "started once more since, or did not stream from its primary: it does not know whether it had received everything that the target has; " + repairAll, nil
-	case received < then.WAL.LSN:
+	case received < then.WAL.LSN.WithoutHeader():
 		return promoted + fmt.Sprintf("had received its log up to %s only; the target has everything up to %s; %s", received, then.WAL.LSN, repairAll), nil
 	}
 	r.log.Info("the source has been promoted; nothing that the target has was lost", "timeline", now.WAL.Timeline)

@@ -130,7 +130,11 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 			return err
 		}
 		err = r.intervene(ctx, s.dst, func() error {
-			if _, err := r.capturedAs(ctx, s, number); err != nil {
+			captured, err := r.capture.Tables(ctx, s.src)
+			if err == nil {
+				_, err = capturedAs(captured, number)
+			}
+			if err != nil {
 				return fmt.Errorf("add %s: %w", t.Name, err)
 			}
 			return r.store.Add(ctx, s.dst, number, t.Name, t.Rows)
@@ -197,138 +201,9 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 	return r.capture.Install(ctx, s.src, t, r.locker())
 }
 
-// Resync has tables copied once more while all others stream, out of quarantine or because something else has written to the
-// target: by comparing and repairing where they have a key and were complete once, so that readers never see them empty; by a
-// fresh copy otherwise. One that is in quarantine only because the target did not take its rows goes on from where it stood, unless
-// all are asked for: then nothing that the stream remembers of the source counts. It returns those that will be; the daemon does
-// it, or the next run or catch-up.
-func (r *Replicator) Resync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
-	for {
-		done, err = r.tryResync(ctx, names, all)
-		if !errors.Is(err, state.ErrMore) && !errors.Is(err, capture.ErrChanged) {
-			return done, err
-		}
-	}
-}
-
-func (r *Replicator) tryResync(ctx context.Context, names []string, all bool) (done []catalog.Name, err error) {
-	s, relations, err := r.lookAtMembers(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	members := relations
-	if !all {
-		if members, err = r.members(relations, names); err != nil {
-			return nil, err
-		}
-	}
-	var problems []string
-	for _, m := range members {
-		source := s.source.Tables[m.Name]
-		if source == nil {
-			problems = append(problems, fmt.Sprintf("%s: is gone on the source; take it out of tables.include and run pgibex remove", m.Name))
-			continue
-		}
-		found, err := r.checkTable(ctx, s, source)
-		if err != nil {
-			return nil, err
-		}
-		problems = append(problems, found...)
-	}
-	if len(problems) > 0 {
-		return nil, &RefusedError{Problems: problems}
-	}
-	r.warn(s)
-	changes := make([]func(context.Context) error, len(members))
-	for i, m := range members {
-		if changes[i], err = r.resync(ctx, s, m, all); err != nil {
-			return nil, err
-		}
-		done = append(done, m.Name)
-	}
-	err = r.intervene(ctx, s.dst, func() error {
-		return r.store.Within(ctx, s.dst, func(ctx context.Context) error {
-			if all {
-				if err := r.store.Restart(ctx, s.dst); err != nil {
-					return err
-				}
-			}
-			for _, change := range changes {
-				if err := change(ctx); err != nil {
-					return err
-				}
-			}
-			if all {
-				return r.store.Restarted(ctx, s.dst)
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return done, nil
-}
-
-// resync makes sure that a table's changes are captured, and returns what is then to be written to the stream's state. afresh: whether or
-// not it could go on from where it stands.
-func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afresh bool) (change func(context.Context) error, err error) {
-	if !afresh {
-		resumable, err := r.resumable(ctx, s, m)
-		if err != nil {
-			return nil, err
-		}
-		if resumable {
-			return func(ctx context.Context) error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
-		}
-	}
-	number, err := r.captureAnew(ctx, s, m.Name)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		method, err := r.method(ctx, s, m.Name, number) // which the daemon may change until the stream is taken
-		if err != nil {
-			return err
-		}
-		return r.store.CopyAnew(ctx, s.dst, m.Name, number, method)
-	}, nil
-}
-
-// resumable says whether a table may go on from its position: nothing is missing in its deltas.
-func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) (bool, error) {
-	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Number == m.Number })
-	if m.State != state.Quarantined || !m.Resumable || i < 0 {
-		return false, nil
-	}
-	drift, err := r.capture.Drift(ctx, s.src, s.captured[i:i+1], s.source)
-	return drift[m.Number] == "", err
-}
-
-// method is how a table of the stream can be copied once more, with the key that is captured under that number.
-func (r *Replicator) method(ctx context.Context, s *sides, name catalog.Name, number int) (state.Method, error) {
-	captured, err := r.capturedAs(ctx, s, number)
-	if err != nil {
-		return "", err
-	}
-	unbuilt, err := r.loader.Unbuilt(ctx, s.dst, name)
-	if err != nil {
-		return "", err
-	}
-	if len(captured.Key) == 0 || s.target.Tables[name].UniqueOn(captured.Key) == nil || unbuilt {
-		return state.Replace, nil
-	}
-	return state.Repair, nil
-}
-
 // capturedAs is the table that is captured under a number. ErrChanged if there is none any more: since the number was found, another
 // command has captured the table anew.
-func (r *Replicator) capturedAs(ctx context.Context, s *sides, number int) (capture.Table, error) {
-	captured, err := r.capture.Tables(ctx, s.src)
-	if err != nil {
-		return capture.Table{}, err
-	}
+func capturedAs(captured []capture.Table, number int) (capture.Table, error) {
 	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
 	if i < 0 {
 		return capture.Table{}, capture.ErrChanged

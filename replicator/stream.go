@@ -173,8 +173,8 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s.lookCost = time.Since(asked)
-	fit, long := s.divide()
-	for _, t := range long { // before the batch: it moves the stream's position past what they do not have
+	fit, long, later := s.divide()
+	for _, t := range slices.Concat(long, later) { // before the batch: it moves the stream's position past what they do not have
 		if err := s.part(ctx, t); err != nil {
 			view.Close(ctx)
 			return false, err
@@ -184,7 +184,7 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	err = s.batch(ctx, view, fit)
 	done()
 	view.Close(ctx)
-	more = err != nil || len(long) > 0
+	more = err != nil || len(long)+len(later) > 0
 	if err != nil {
 		err = s.blame(ctx, err)
 	} else {
@@ -197,9 +197,15 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, t := range long {
+		if s.leaving() { // the next to carry the stream does it
+			continue
+		}
 		if err := s.drain(ctx, t); err != nil {
 			return false, err
 		}
+	}
+	for _, t := range later {
+		s.drained <- drained{table: t, to: t.position}
 	}
 	if more {
 		return true, nil
@@ -320,29 +326,48 @@ func (s *stream) join(t *table) {
 // indexes and staging tables, and all sessions of a server with the defaults share 6,400.
 const batchTables = 200
 
-// divide takes the tables with the shortest backlogs for the batch, as many as its size and the target's locks allow, and always
-// those without a key, whose images must not be applied in pieces.
-func (s *stream) divide() (fit, long []*table) {
+// divide takes the tables with the shortest backlogs for the batch, as many as its size and the target's locks allow. Tables without a
+// key, whose images must not be applied in pieces, come whatever their size; what is too many of them waits for a later batch.
+func (s *stream) divide() (fit, long, later []*table) {
+	keyless := s.changedKeyless()
+	later = keyless[min(len(keyless), batchTables/2):]
+	changed := len(keyless) - len(later)
 	var total int64
-	changed := 0
 	tables := slices.Collect(maps.Values(s.tables))
 	slices.SortFunc(tables, func(a, b *table) int {
 		return cmp.Or(cmp.Compare(a.log.Pending(), b.log.Pending()), cmp.Compare(a.number, b.number))
 	})
 	for _, t := range tables {
-		pending := t.log.Pending()
-		if pending > 0 {
+		pending, keyed := t.log.Pending(), t.load.Source.Key != nil
+		if pending > 0 && keyed {
 			changed++
 		}
-		if t.load.Source.Key == nil || total+pending <= int64(s.r.config.Apply.BatchSize) && (pending == 0 || changed <= batchTables) {
+		switch {
+		case slices.Contains(later, t):
+		case !keyed, total+pending <= int64(s.r.config.Apply.BatchSize) && (pending == 0 || changed <= batchTables):
 			total += pending
 			fit = append(fit, t)
-			continue
+		default:
+			long = append(long, t)
 		}
-		long = append(long, t)
 	}
 	s.setBacklog()
-	return fit, long
+	return fit, long, later
+}
+
+// changedKeyless are the tables without a key that have changes, those first that have waited for a later batch.
+func (s *stream) changedKeyless() (tables []*table) {
+	var others []*table
+	for _, t := range s.tables {
+		switch {
+		case t.load.Source.Key != nil || t.log.Pending() == 0:
+		case t.position.IsZero():
+			others = append(others, t)
+		default:
+			tables = append(tables, t)
+		}
+	}
+	return append(tables, others...)
 }
 
 func (s *stream) setBacklog() {

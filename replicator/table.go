@@ -28,6 +28,7 @@ type table struct {
 	apply    *apply.Table
 	log      *capture.Log
 	backlog  int64 // bytes, while it drains
+	drains   bool  // a drain is under way
 }
 
 // known puts together what both sides know of each table, and sets aside those that drifted while nobody looked.
@@ -54,8 +55,11 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 		}
 		captured, there := byNumber[t.number]
 		why := drift[t.number]
-		if !there {
+		switch {
+		case !there:
 			why = "the source no longer captures it"
+		case captured.Name != t.name:
+			why = fmt.Sprintf("the source captures %s under its number", captured.Name)
 		}
 		if why == "" {
 			why = s.misfit(captured, t.state, t.method)
@@ -76,7 +80,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 	for _, t := range tables {
 		t.log = logs[t.number]
 		if t.log == nil && t.state != state.Quarantined {
-			return nil, fmt.Errorf("%s: its delta segments are missing on the source; uninstall and install anew", t.name)
+			return nil, fmt.Errorf("%s: its delta segments have gone: %w", t.name, capture.ErrChanged)
 		}
 	}
 	return tables, nil
@@ -133,7 +137,7 @@ func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at 
 		return err
 	}
 	t.state, t.reason, t.position = state.Quarantined, reason, at
-	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", reason, "remedy", "mend the cause, then: pgibex resync "+t.name.String())
+	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", reason, "remedy", fmt.Sprintf("mend the cause, then: pgibex resync %s; or exclude it, then: pgibex remove %s", t.name, t.name))
 	return nil
 }
 

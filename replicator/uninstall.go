@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/snapshot"
 )
 
 // Uninstall removes everything of the stream from both sides.
@@ -87,11 +88,23 @@ func (r *Replicator) buildAside(ctx context.Context, dst *pg.Conn, number int) e
 		return err
 	}
 	for _, d := range definitions {
-		if err := r.loader.BuildAside(ctx, dst, d); err != nil {
-			return fmt.Errorf("%w; %s", err, definitionKept)
+		if err := r.built(ctx, dst, d, r.loader.BuildAside(ctx, dst, d)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// built looks at what came of building. What belongs to a table that has gone from the target is forgotten.
+func (r *Replicator) built(ctx context.Context, dst *pg.Conn, d snapshot.Definition, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case pg.State(err) == pg.UndefinedTable || pg.State(err) == pg.UndefinedSchema:
+		r.log.Warn("not built: a table of the target has gone", "error", err)
+		return r.loader.Forget(ctx, dst, d)
+	}
+	return fmt.Errorf("%w; %s", err, definitionKept)
 }
 
 // buildForeignKeys builds those that are still missing.
@@ -104,8 +117,12 @@ func (r *Replicator) buildForeignKeys(ctx context.Context, dst *pg.Conn) error {
 		return err
 	}
 	for _, d := range definitions {
-		if err := r.loader.AddForeignKey(ctx, dst, d); err != nil {
-			return fmt.Errorf("%w; %s", err, definitionKept)
+		err := r.loader.AddForeignKey(ctx, dst, d)
+		if err := r.built(ctx, dst, d, err); err != nil {
+			return err
+		}
+		if err != nil {
+			continue
 		}
 		if err := r.loader.ValidateForeignKey(ctx, dst, d); err != nil {
 			r.log.Warn("a foreign key of the target does not hold and stays NOT VALID", "error", err)

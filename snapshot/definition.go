@@ -111,7 +111,7 @@ func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold fun
 		if err := dst.Run(ctx, strings.Join(d.Statements, ";\n")); err != nil {
 			return err
 		}
-		return l.forget(ctx, dst, d)
+		return l.Forget(ctx, dst, d)
 	})
 	if err != nil {
 		return fmt.Errorf("build %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, pg.Detailed(err))
@@ -153,7 +153,7 @@ func (l *Loader) ValidateForeignKey(ctx context.Context, dst *pg.Conn, d Definit
 				}
 			}
 		}
-		return l.forget(ctx, dst, d)
+		return l.Forget(ctx, dst, d)
 	})
 	if err == nil {
 		return nil
@@ -170,7 +170,8 @@ func (l *Loader) Fail(ctx context.Context, dst *pg.Conn, d Definition, cause err
 
 func isValidation(statement string) bool { return strings.Contains(statement, " VALIDATE CONSTRAINT ") }
 
-func (l *Loader) forget(ctx context.Context, dst *pg.Conn, d Definition) error {
+// Forget removes a definition that is built, or whose table is no more.
+func (l *Loader) Forget(ctx context.Context, dst *pg.Conn, d Definition) error {
 	_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3"), d.TableSQL, d.Kind, d.Name)
 	return err
 }

@@ -1,10 +1,10 @@
--- Who holds a lock on the table $1, in words for an operator.
+-- Who holds a lock on one of the tables $1, in words for an operator.
 SELECT coalesce(l.pid, 0), coalesce(a.usename::text, p.owner::text, ''), coalesce(a.application_name, ''), coalesce(p.gid, ''),
        coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8,
        l.mode, coalesce(a.state, ''), coalesce(pg_catalog.left(a.query, 80), '')
   FROM pg_catalog.pg_locks l
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text
- WHERE l.locktype = 'relation' AND l.granted AND l.relation = $1
+ WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1::oid[])
    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
  ORDER BY 5 DESC

@@ -32,6 +32,9 @@ included by the configuration and not replicated.`,
 			if done != nil {
 				fmt.Fprintf(c.OutOrStdout(), "the target has %s up to %s (position %s); done by %s in %s\n",
 					what, done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
+				if done.ForeignKeys > 0 {
+					fmt.Fprintf(c.OutOrStdout(), "foreign keys of the target still to be built: %d; the tables do not show one moment of the source while so much is written\n", done.ForeignKeys)
+				}
 			}
 			return err
 		},

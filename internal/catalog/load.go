@@ -96,13 +96,19 @@ func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 }
 
 // LoadExclusives adds, to all tables, what may not occur twice in them. From 9.5 on that means to open each table: those that somebody
-// has for himself are left out, which matters only where values that must be unique are swapped at that moment.
+// has for himself, or waits for, are left out: if a value that must be unique there changes hands between two pieces of a long backlog
+// before the next beginning, the table comes into quarantine.
 func (c *Catalog) LoadExclusives(ctx context.Context, conn *pg.Conn) error {
 	byOID := map[uint32]*Table{}
 	for _, t := range c.Tables {
 		byOID[t.OID] = t
 	}
-	err := conn.Each(ctx, exclusivesSQL, nil, func(rows pgx.Rows) error {
+	query := exclusivesSQL
+	if conn.Version >= 90500 {
+		query += `   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.mode = 'AccessExclusiveLock'
+			AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`
+	}
+	err := conn.Each(ctx, query, nil, func(rows pgx.Rows) error {
 		var oid uint32
 		var definition *string
 		if err := rows.Scan(&oid, &definition); err != nil {

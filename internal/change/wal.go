@@ -31,6 +31,16 @@ func ParseLSN(text string) (LSN, error) {
 
 func (l LSN) String() string { return fmt.Sprintf("%X/%X", uint64(l)>>32, uint32(l)) }
 
+// WithoutHeader is where the log surely ends, given where its next record will begin: where a page may have only its header so far (after
+// a switch of the log file, say) that is before the page.
+func (l LSN) WithoutHeader() LSN {
+	const page, longestHeader = 8192, 40 // bytes
+	if l%page <= longestHeader {
+		l -= l % page
+	}
+	return l
+}
+
 // ParseWAL reads what String writes.
 func ParseWAL(text string) (WAL, error) {
 	timeline, place, _ := strings.Cut(text, ":")

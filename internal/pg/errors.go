@@ -22,6 +22,7 @@ const (
 	QueryCanceled         = "57014"
 	DeadlockDetected      = "40P01"
 	UndefinedTable        = "42P01"
+	UndefinedSchema       = "3F000"
 	UndefinedColumn       = "42703"
 	InsufficientPrivilege = "42501"
 	DependentObjects      = "2BP01"

@@ -67,12 +67,15 @@ func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 }
 
 // Restart forgets how far the stream is, for CopyAnew of every table in the same transaction: whatever the source has been through
-// counts for nothing. The numbers make room for those that a source restored from a copy has given since.
+// counts for nothing. The numbers make room for those that a source restored from a copy has given since. What is not copied anew is in
+// quarantine.
 func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
+	const from = " FROM (SELECT number AS was, (least(min(number) OVER (), 0) - row_number() OVER (ORDER BY number))::int AS next FROM {{schema}}.relation) n WHERE number = was"
 	for _, sql := range []string{
 		"DELETE FROM {{schema}}.chunk", "DELETE FROM {{schema}}.drain",
-		"UPDATE {{schema}}.definition SET number = -number WHERE number IN (SELECT number FROM {{schema}}.relation)",
-		"UPDATE {{schema}}.relation SET number = -number",
+		"UPDATE {{schema}}.definition SET number = next" + from,
+		`UPDATE {{schema}}.relation SET number = next, state = 'quarantined', reason = 'it was gone on the source when all tables were made anew',
+			resumable = false, position = NULL, position_clock = NULL, changed_at = now()` + from,
 		"UPDATE {{schema}}.stream SET position = NULL, position_clock = NULL, source_wal = NULL, source_generation = 0",
 	} {
 		if _, err := conn.Exec(ctx, s.SQL(sql)); err != nil {
@@ -85,11 +88,11 @@ func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
 // ErrMore means that the stream has more tables than were made anew.
 var ErrMore = errors.New("tables have come to the stream meanwhile")
 
-// Restarted makes sure, at the end of that transaction, that it was every table. ErrMore if it was not.
-func (s *Store) Restarted(ctx context.Context, conn *pg.Conn) error {
-	var more bool
-	err := conn.QueryRow(ctx, s.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.relation WHERE number < 0)")).Scan(&more)
-	if err == nil && more {
+// Restarted makes sure, at the end of that transaction, that it was every table but so many. ErrMore if it was not.
+func (s *Store) Restarted(ctx context.Context, conn *pg.Conn, left int) error {
+	var not int
+	err := conn.QueryRow(ctx, s.SQL("SELECT count(*) FROM {{schema}}.relation WHERE number < 0")).Scan(&not)
+	if err == nil && not > left {
 		err = ErrMore
 	}
 	return err

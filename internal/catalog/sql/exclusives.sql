@@ -7,8 +7,6 @@ SELECT i.indrelid, pg_catalog.regexp_replace(coalesce('EXCLUDE' || pg_catalog.su
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_constraint x ON x.conindid = i.indexrelid AND x.contype = 'x'
  WHERE (i.indisunique OR i.indisexclusion)
-   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.mode = 'AccessExclusiveLock'
-                      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
    AND c.relkind IN ('r', 'p')
    AND n.nspname NOT LIKE 'pg\_%'
    AND n.nspname NOT LIKE 'pgibex\_%'

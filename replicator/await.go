@@ -1,0 +1,123 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// await waits until the daemon has passed the mark, and sets the sequences, which the daemon does only now and then. carried is
+// false if the daemon has gone before.
+func (r *Replicator) await(ctx context.Context, mark change.Position) (carried bool, err error) {
+	dst, err := r.target.Connect(ctx, "catchup")
+	if err != nil {
+		return false, err
+	}
+	defer dst.CloseNow()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	p := passage{mark: mark, draining: map[int]string{}}
+	for {
+		if carried, err = r.carried(ctx, dst); err != nil || !carried {
+			return carried, err
+		}
+		passed, err := r.passed(ctx, dst, &p)
+		switch {
+		case err != nil:
+			return true, err
+		case passed:
+			return true, r.setSequences(ctx, dst)
+		}
+		select {
+		case <-ctx.Done():
+			return true, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// setSequences sets the target's sequences to what the source's are now.
+func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
+	src, err := r.source.Connect(ctx, "catchup")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return err
+	}
+	s := &stream{r: r, src: src, dst: dst}
+	for _, relation := range relations {
+		s.all = append(s.all, &table{name: relation.Name})
+	}
+	return s.syncSequences(ctx)
+}
+
+// passage is how the target comes to have everything up to a mark while a daemon carries the stream.
+type passage struct {
+	mark     change.Position
+	since    time.Time      // each table has had it
+	draining map[int]string // tables that were in the midst of a drain after togetherWithin, with their positions then
+}
+
+// passed says whether the daemon has brought the target to the mark, as goal.reached does: whether it shows one state of the source there
+// or beyond, or each table has shown one.
+func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, p *passage) (bool, error) {
+	stream, err := r.store.Stream(ctx, dst)
+	if errors.Is(err, state.ErrMissing) { // the daemon is still installing
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return false, err
+	}
+	var apart []state.Relation
+	for _, relation := range relations {
+		switch {
+		case relation.State == state.Quarantined, relation.State == state.Streaming && relation.Position.IsZero():
+		case relation.State != state.Streaming, !relation.Position.Snapshot.Covers(p.mark.Snapshot):
+			return false, nil
+		default:
+			apart = append(apart, relation)
+		}
+	}
+	if !stream.Position.Snapshot.Covers(p.mark.Snapshot) {
+		return false, nil
+	}
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	if len(apart) == 0 || time.Since(p.since) <= togetherWithin {
+		return len(apart) == 0, nil
+	}
+	return r.shown(ctx, dst, p, apart)
+}
+
+// shown says whether each of the tables has shown one state of the source since it had everything: in the midst of a drain it does not, and
+// while the application writes at full speed the next may follow at once.
+func (r *Replicator) shown(ctx context.Context, dst *pg.Conn, p *passage, apart []state.Relation) (bool, error) {
+	left, err := drainLeft(ctx, r.store, dst)
+	if err != nil {
+		return false, err
+	}
+	all := true
+	for _, relation := range apart {
+		if _, draining := left[relation.Number]; !draining {
+			continue
+		}
+		now := relation.Position.Snapshot.String()
+		if _, met := p.draining[relation.Number]; !met {
+			p.draining[relation.Number] = now
+		}
+		all = all && p.draining[relation.Number] != now
+	}
+	return all, nil
+}
