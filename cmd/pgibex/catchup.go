@@ -12,7 +12,8 @@ func catchupCommand(o *options) *cobra.Command {
 		Use:   "catchup",
 		Short: "Bring the target to everything the source has committed by now, and end",
 		Long: `Installs and copies what is missing, then applies every change that was committed on the source before the call, sets the sequences, and
-ends with code 0. Where a daemon carries the stream, waits until the daemon has done so.
+ends with code 0. Where a daemon carries the stream, waits until the daemon has done so. While so much is written that the tables never
+show one moment of the source together, it ends when each has what it is to have and none is half applied.
 
 Ends with code 1 where the target can not have everything: a table is in quarantine, was altered so that changes may be missing, or is
 included by the configuration and not replicated.`,
