@@ -167,10 +167,13 @@ func TestTruncateDuringCopy(t *testing.T) {
 	s.dst(fmt.Sprintf(slowCopy, "k"))
 	s.run()
 	s.eventually("some chunks are copied", 20*time.Second, s.copiedAtLeast(3))
+	gate := session{s, s.connect(s.targetDSN)}
+	gate.do("BEGIN; LOCK TABLE k IN SHARE MODE") // lets no more rows in
 	s.src("INSERT INTO k VALUES (-1, 'before'); TRUNCATE k, nk; INSERT INTO k SELECT g, 'after' FROM generate_series(3000, 6000) g; INSERT INTO nk VALUES (1, 'after'), (1, 'after')")
 	if all, done := s.chunks(); all == done {
 		t.Error("all was copied before the truncation")
 	}
+	gate.do("ROLLBACK")
 	s.streaming()
 	s.marked()
 	s.sameRows()
