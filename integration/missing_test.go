@@ -210,10 +210,13 @@ func TestReplacedTableIsNotCopied(t *testing.T) {
 	s.dst(fmt.Sprintf(slowCopy, "k"))
 	stop := s.run()
 	s.eventually("some chunks are copied", 20*time.Second, s.copiedAtLeast(3))
+	gate := session{s, s.connect(s.targetDSN)}
+	gate.do("BEGIN; LOCK TABLE k IN SHARE MODE") // lets no more rows in
 	s.src("BEGIN; ALTER TABLE k RENAME TO x; ALTER TABLE other RENAME TO k; ALTER TABLE x RENAME TO other; COMMIT")
 	if all, done := s.chunks(); all == done {
 		t.Error("all was copied before the tables changed places")
 	}
+	gate.do("ROLLBACK")
 	s.eventually("the table is quarantined", 20*time.Second, func() bool {
 		state, reason := s.state("public.k")
 		return state == "quarantined" && strings.Contains(reason, "the table was dropped, renamed or replaced on the source")
