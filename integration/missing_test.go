@@ -207,16 +207,14 @@ func TestReplacedTableIsNotCopied(t *testing.T) {
 	s.config.Tables.Include = []string{"public.k"}
 	s.config.Copy.ChunkSize = 64 * config.KB
 	s.src("INSERT INTO k SELECT g, repeat('k', 80) FROM generate_series(1, 8000) g; INSERT INTO other SELECT g, 'other' FROM generate_series(1, 8000) g; ANALYZE k")
-	s.dst(fmt.Sprintf(slowCopy, "k"))
+	release := s.holdCopy("k", 5000)
 	stop := s.run()
 	s.eventually("some chunks are copied", 20*time.Second, s.copiedAtLeast(3))
-	gate := session{s, s.connect(s.targetDSN)}
-	gate.do("BEGIN; LOCK TABLE k IN SHARE MODE") // lets no more rows in
 	s.src("BEGIN; ALTER TABLE k RENAME TO x; ALTER TABLE other RENAME TO k; ALTER TABLE x RENAME TO other; COMMIT")
 	if all, done := s.chunks(); all == done {
 		t.Error("all was copied before the tables changed places")
 	}
-	gate.do("ROLLBACK")
+	release()
 	s.eventually("the table is quarantined", 20*time.Second, func() bool {
 		state, reason := s.state("public.k")
 		return state == "quarantined" && strings.Contains(reason, "the table was dropped, renamed or replaced on the source")

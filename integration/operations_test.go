@@ -78,14 +78,15 @@ var operations = []struct{ name, sql string }{
 }
 
 // marked waits until the target has everything that the source had committed before the call. It writes a mark, and as a batch
-// is applied atomically whatever was committed before the mark is there when the mark is.
+// is applied atomically whatever was committed before the mark is there when the mark is, but for tables that were locked at that moment.
 func (s *stream) marked() {
 	s.t.Helper()
 	mark := one[int](s, s.sourceDSN, "INSERT INTO tick DEFAULT VALUES RETURNING n")
 	conn := s.connect(s.targetDSN)
 	s.eventually("the mark has arrived", 30*time.Second, func() bool {
 		var there bool
-		if err := conn.QueryRow(s.t.Context(), "SELECT EXISTS (SELECT 1 FROM tick WHERE n = $1)", mark).Scan(&there); err != nil {
+		if err := conn.QueryRow(s.t.Context(), `SELECT EXISTS (SELECT 1 FROM tick WHERE n = $1)
+			AND NOT EXISTS (SELECT 1 FROM pgibex_it.relation WHERE state = 'streaming' AND position IS NOT NULL)`, mark).Scan(&there); err != nil {
 			s.t.Fatal(err)
 		}
 		return there
