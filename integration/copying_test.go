@@ -17,11 +17,11 @@ const slowCopy = `
 	CREATE TRIGGER slow BEFORE INSERT ON %[1]s FOR EACH STATEMENT EXECUTE PROCEDURE slow();
 	ALTER TABLE %[1]s ENABLE ALWAYS TRIGGER slow;`
 
-// holdCopy lets the row with that id into the target's table, and the others of its chunk, only when release is called.
-func (s *stream) holdCopy(table string, id int) (release func()) {
+// holdCopy lets rows from that id on into the target's table only when release is called.
+func (s *stream) holdCopy(table string, from int) (release func()) {
 	s.t.Helper()
 	s.dst(fmt.Sprintf(`CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NEW; END $$;
-		CREATE TRIGGER hold BEFORE INSERT ON %[1]s FOR EACH ROW WHEN (NEW.id = %[2]d) EXECUTE PROCEDURE hold(); ALTER TABLE %[1]s ENABLE ALWAYS TRIGGER hold`, table, id))
+		CREATE TRIGGER hold BEFORE INSERT ON %[1]s FOR EACH ROW WHEN (NEW.id >= %[2]d) EXECUTE PROCEDURE hold(); ALTER TABLE %[1]s ENABLE ALWAYS TRIGGER hold`, table, from))
 	gate := session{s, s.connect(s.targetDSN)}
 	gate.do("SELECT pg_advisory_lock(4711)")
 	return func() { s.t.Helper(); gate.do("SELECT pg_advisory_unlock(4711)") }
@@ -174,7 +174,7 @@ func TestTruncateDuringCopy(t *testing.T) {
 	s := newStream(t, "CREATE TABLE tick (n serial PRIMARY KEY); CREATE TABLE k (id int PRIMARY KEY, v text); CREATE TABLE nk (a int, b text)")
 	s.config.Copy.ChunkSize = 64 * config.KB
 	s.src("INSERT INTO k SELECT g, repeat('k', 80) FROM generate_series(1, 8000) g; INSERT INTO nk SELECT g, 'n' FROM generate_series(1, 8000) g; ANALYZE k")
-	release := s.holdCopy("k", 5000)
+	release := s.holdCopy("k", 3000)
 	s.run()
 	s.eventually("some chunks are copied", 20*time.Second, s.copiedAtLeast(3))
 	s.src("INSERT INTO k VALUES (-1, 'before'); TRUNCATE k, nk; INSERT INTO k SELECT g, 'after' FROM generate_series(3000, 6000) g; INSERT INTO nk VALUES (1, 'after'), (1, 'after')")

@@ -207,7 +207,7 @@ func TestReplacedTableIsNotCopied(t *testing.T) {
 	s.config.Tables.Include = []string{"public.k"}
 	s.config.Copy.ChunkSize = 64 * config.KB
 	s.src("INSERT INTO k SELECT g, repeat('k', 80) FROM generate_series(1, 8000) g; INSERT INTO other SELECT g, 'other' FROM generate_series(1, 8000) g; ANALYZE k")
-	release := s.holdCopy("k", 5000)
+	release := s.holdCopy("k", 3000)
 	stop := s.run()
 	s.eventually("some chunks are copied", 20*time.Second, s.copiedAtLeast(3))
 	s.src("BEGIN; ALTER TABLE k RENAME TO x; ALTER TABLE other RENAME TO k; ALTER TABLE x RENAME TO other; COMMIT")
@@ -380,7 +380,7 @@ func TestChangesBehindADrain(t *testing.T) {
 	s.run()
 	s.eventually("the first piece is applied", 40*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM a WHERE id = 1 AND v = 'drained')"))
 	s.src("UPDATE a SET v = 'behind' WHERE id <= 100; DELETE FROM a WHERE id BETWEEN 101 AND 110")
-	s.marked() // the stream's position is beyond that
+	s.markArrives("true") // the stream's position is beyond that
 	if !s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pgibex_it.drain) AND NOT EXISTS (SELECT 1 FROM a WHERE v = 'behind')")() {
 		t.Error("nothing drains any more: the test tests nothing")
 	}

@@ -81,12 +81,17 @@ var operations = []struct{ name, sql string }{
 // is applied atomically whatever was committed before the mark is there when the mark is, but for tables that were locked at that moment.
 func (s *stream) marked() {
 	s.t.Helper()
+	s.markArrives("NOT EXISTS (SELECT 1 FROM pgibex_it.relation WHERE state = 'streaming' AND position IS NOT NULL)")
+}
+
+// markArrives waits until a mark is on the target and the condition holds there at that moment.
+func (s *stream) markArrives(condition string) {
+	s.t.Helper()
 	mark := one[int](s, s.sourceDSN, "INSERT INTO tick DEFAULT VALUES RETURNING n")
 	conn := s.connect(s.targetDSN)
 	s.eventually("the mark has arrived", 30*time.Second, func() bool {
 		var there bool
-		if err := conn.QueryRow(s.t.Context(), `SELECT EXISTS (SELECT 1 FROM tick WHERE n = $1)
-			AND NOT EXISTS (SELECT 1 FROM pgibex_it.relation WHERE state = 'streaming' AND position IS NOT NULL)`, mark).Scan(&there); err != nil {
+		if err := conn.QueryRow(s.t.Context(), "SELECT EXISTS (SELECT 1 FROM tick WHERE n = $1) AND "+condition, mark).Scan(&there); err != nil {
 			s.t.Fatal(err)
 		}
 		return there
