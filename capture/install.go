@@ -130,15 +130,11 @@ func (c *Capture) Uninstall(ctx context.Context, conn *pg.Conn, t Table, locker 
 func (c *Capture) dropObjects(ctx context.Context, conn *pg.Conn, number int) error {
 	var drops []string
 	// With the user's table locked nothing is waited for: somebody may be reading the deltas.
-	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT 'LOCK TABLE ' || c.oid::pg_catalog.regclass || ' IN ACCESS EXCLUSIVE MODE NOWAIT'
-			  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')
+	err := conn.QueryRow(ctx, `SELECT ARRAY(SELECT 'LOCK TABLE ' || c.oid::pg_catalog.regclass || ' IN ACCESS EXCLUSIVE MODE NOWAIT' `+segmentsOf+`)
 		|| ARRAY(SELECT 'DROP FUNCTION ' || p.oid::pg_catalog.regprocedure
 			  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			 WHERE n.nspname = $1 AND p.proname = 'capture_' || $2)
-		|| ARRAY(SELECT 'DROP TABLE ' || c.oid::pg_catalog.regclass
-			  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			 WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')
+		|| ARRAY(SELECT 'DROP TABLE ' || c.oid::pg_catalog.regclass `+segmentsOf+`)
 		|| ARRAY(SELECT 'DROP TYPE ' || t.oid::pg_catalog.regtype
 			  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 			 WHERE n.nspname = $1 AND t.typname = 'image_' || $2)`, c.script.stream, strconv.Itoa(number)).Scan(&drops)
@@ -194,14 +190,7 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, t Table, locker Loc
 		if pg.State(err) != pg.QueryCanceled && pg.State(err) != pg.LockNotAvailable || ctx.Err() != nil {
 			return backoff.Permanent(err)
 		}
-		inTheWay, lookErr := []uint32{t.OID}, error(nil)
-		if pg.State(err) == pg.LockNotAvailable { // it was a segment's
-			inTheWay, lookErr = c.segmentOIDs(ctx, conn, t.Number)
-		}
-		var by []string
-		if lookErr == nil {
-			by, lookErr = blockers(ctx, conn, inTheWay)
-		}
+		by, lookErr := c.inTheWay(ctx, conn, t, pg.State(err))
 		if lookErr != nil {
 			return backoff.Permanent(lookErr)
 		}
@@ -219,11 +208,21 @@ func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, wait time.
 	return conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE")
 }
 
-func (c *Capture) segmentOIDs(ctx context.Context, conn *pg.Conn, number int) (oids []uint32, err error) {
-	err = conn.QueryRow(ctx, `SELECT ARRAY(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%')`, c.script.stream, strconv.Itoa(number)).Scan(&oids)
-	return oids, err
+// inTheWay says who holds the lock that was not to be had: the table's, which is waited for, or a segment's, which is not.
+func (c *Capture) inTheWay(ctx context.Context, conn *pg.Conn, t Table, state string) ([]string, error) {
+	oids := []uint32{t.OID}
+	if state == pg.LockNotAvailable {
+		err := conn.QueryRow(ctx, "SELECT ARRAY(SELECT c.oid "+segmentsOf+")", c.script.stream, strconv.Itoa(t.Number)).Scan(&oids)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return blockers(ctx, conn, oids)
 }
+
+// segmentsOf are the segments of one table: of the schema $1, with the number $2, as text.
+const segmentsOf = `FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%'`
 
 // blockers says who holds a lock on one of the tables.
 func blockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]string, error) {

@@ -38,16 +38,23 @@ func TestAddBesideTheDaemon(t *testing.T) {
 	d.terminate()
 }
 
+// twoDrifted is a stream in which the triggers of two tables were disabled, on one of which the application has a lock.
+func twoDrifted(t *testing.T) (s *stream, d *process, app session) {
+	t.Helper()
+	s = newStream(t, memberSchema)
+	s.src(memberRows)
+	d = s.daemon("")
+	s.streaming()
+	s.src("ALTER TABLE keyed DISABLE TRIGGER pgibex_it_insert; INSERT INTO keyed VALUES (50000, 'n', 'n'); ALTER TABLE child DISABLE TRIGGER pgibex_it_insert")
+	app = s.session()
+	app.do("BEGIN; UPDATE keyed SET v = 'held' WHERE id = 1")
+	return s, d, app
+}
+
 // Two resyncs at once of a table that has drifted make its triggers once.
 func TestTwoResyncsAtOnce(t *testing.T) {
 	t.Parallel()
-	s := newStream(t, memberSchema)
-	s.src(memberRows)
-	d := s.daemon("")
-	s.streaming()
-	s.src("ALTER TABLE keyed DISABLE TRIGGER pgibex_it_insert; INSERT INTO keyed VALUES (50000, 'n', 'n'); ALTER TABLE child DISABLE TRIGGER pgibex_it_insert")
-	app := s.session()
-	app.do("BEGIN; UPDATE keyed SET v = 'held' WHERE id = 1")
+	s, d, app := twoDrifted(t)
 	file := s.file("capture: {lock_wait: 200ms}")
 	commands := []*process{pgibex(t, nil, "resync", "public.keyed", "public.child", "-c", file), pgibex(t, nil, "resync", "public.child", "public.keyed", "-c", file)}
 	for _, c := range commands {
@@ -72,13 +79,7 @@ func TestTwoResyncsAtOnce(t *testing.T) {
 // A resync that waits for one table's lock goes by what another has made of the next one meanwhile.
 func TestResyncWhileAnotherCapturesAnew(t *testing.T) {
 	t.Parallel()
-	s := newStream(t, memberSchema)
-	s.src(memberRows)
-	d := s.daemon("")
-	s.streaming()
-	s.src("ALTER TABLE keyed DISABLE TRIGGER pgibex_it_insert; INSERT INTO keyed VALUES (50000, 'n', 'n'); ALTER TABLE child DISABLE TRIGGER pgibex_it_insert")
-	app := s.session()
-	app.do("BEGIN; UPDATE keyed SET v = 'held' WHERE id = 1")
+	s, d, app := twoDrifted(t)
 	const patient = "capture: {lock_wait: 200ms}"
 	both := pgibex(t, nil, "resync", "public.keyed", "public.child", "-c", s.file(patient))
 	both.says("waiting for a lock on a table of the source")

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/state"
@@ -142,7 +141,7 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 	}
 	for _, relation := range relations {
 		why := drift[relation.Number]
-		if !slices.ContainsFunc(captured, func(c capture.Table) bool { return c.Number == relation.Number }) {
+		if _, there := capturedAs(captured, relation.Number); !there {
 			why = "the source no longer captures it"
 		}
 		switch {
@@ -152,7 +151,7 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 			reasons = append(reasons, fmt.Sprintf("%s: %s; pgibex resync %s", relation.Name, why, relation.Name))
 		}
 	}
-	for _, name := range r.leftOut(now, relations) {
+	for _, name := range r.leftOut(now, carriedBy(relations)) {
 		reasons = append(reasons, fmt.Sprintf("%s: %s %s", name, notReplicated, name))
 	}
 	slices.Sort(reasons)
@@ -168,15 +167,20 @@ func removeGone(name catalog.Name) string {
 }
 
 // leftOut are the tables of the source that the configuration includes and the stream does not carry, by name.
-func (r *Replicator) leftOut(now *catalog.Catalog, relations []state.Relation) (names []catalog.Name) {
+func (r *Replicator) leftOut(now *catalog.Catalog, carried func(catalog.Name) bool) (names []catalog.Name) {
 	for name, t := range now.Tables {
-		carried := slices.ContainsFunc(relations, func(relation state.Relation) bool { return relation.Name == name })
-		if t.Kind == catalog.Ordinary && !carried && r.config.Tables.Selects(name.Schema, name.Relation) {
+		if t.Kind == catalog.Ordinary && !carried(name) && r.config.Tables.Selects(name.Schema, name.Relation) {
 			names = append(names, name)
 		}
 	}
 	slices.SortFunc(names, catalog.Name.Compare)
 	return names
+}
+
+func carriedBy(relations []state.Relation) func(catalog.Name) bool {
+	return func(name catalog.Name) bool {
+		return slices.ContainsFunc(relations, func(relation state.Relation) bool { return relation.Name == name })
+	}
 }
 
 // mark reads the source's position, and whether a daemon carries the stream.

@@ -131,8 +131,8 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 		}
 		err = r.intervene(ctx, s.dst, func() error {
 			captured, err := r.capture.Tables(ctx, s.src)
-			if err == nil {
-				_, err = capturedAs(captured, number)
+			if _, there := capturedAs(captured, number); err == nil && !there { // another command has captured it anew since
+				err = capture.ErrChanged
 			}
 			if err != nil {
 				return fmt.Errorf("add %s: %w", t.Name, err)
@@ -201,14 +201,13 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 	return r.capture.Install(ctx, s.src, t, r.locker())
 }
 
-// capturedAs is the table that is captured under a number. ErrChanged if there is none any more: since the number was found, another
-// command has captured the table anew.
-func capturedAs(captured []capture.Table, number int) (capture.Table, error) {
+// capturedAs is the table that is captured under a number.
+func capturedAs(captured []capture.Table, number int) (t capture.Table, there bool) {
 	i := slices.IndexFunc(captured, func(c capture.Table) bool { return c.Number == number })
 	if i < 0 {
-		return capture.Table{}, capture.ErrChanged
+		return t, false
 	}
-	return captured[i], nil
+	return captured[i], true
 }
 
 // Remove takes tables out of the stream that the configuration does not include any more, and leaves nothing of ours on them. Their rows on

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -143,9 +142,9 @@ func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afr
 		return nil, err
 	}
 	return func(ctx context.Context, captured []capture.Table) error {
-		t, err := capturedAs(captured, number)
-		if err != nil {
-			return err
+		t, there := capturedAs(captured, number)
+		if !there { // another command has captured it anew since
+			return capture.ErrChanged
 		}
 		method, err := r.method(ctx, s, t) // which the daemon may change until the stream is taken
 		if err != nil {
@@ -157,11 +156,11 @@ func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afr
 
 // resumable says whether a table may go on from its position: nothing is missing in its deltas.
 func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) (bool, error) {
-	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Number == m.Number })
-	if m.State != state.Quarantined || !m.Resumable || i < 0 {
+	captured, there := capturedAs(s.captured, m.Number)
+	if m.State != state.Quarantined || !m.Resumable || !there {
 		return false, nil
 	}
-	drift, err := r.capture.Drift(ctx, s.src, s.captured[i:i+1], s.source)
+	drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
 	return drift[m.Number] == "", err
 }
 

@@ -196,10 +196,10 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if s.leaving() { // the next to carry the stream does it
+		long = nil
+	}
 	for _, t := range long {
-		if s.leaving() { // the next to carry the stream does it
-			continue
-		}
 		if err := s.drain(ctx, t); err != nil {
 			return false, err
 		}

@@ -171,9 +171,11 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 
 // lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.
 func (s *stream) lookForNew(ctx context.Context, now *catalog.Catalog) error {
-	for name, t := range now.Tables {
-		known := slices.ContainsFunc(s.all, func(k *table) bool { return k.name == name })
-		if t.Kind != catalog.Ordinary || known || s.r.reported[name] || !s.r.config.Tables.Selects(name.Schema, name.Relation) {
+	carried := func(name catalog.Name) bool {
+		return slices.ContainsFunc(s.all, func(known *table) bool { return known.name == name })
+	}
+	for _, name := range s.r.leftOut(now, carried) {
+		if s.r.reported[name] {
 			continue
 		}
 		if s.r.config.Tables.New == config.AddNew {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/verify"
 )
@@ -44,7 +43,7 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		pairs = append(pairs, pair)
 	}
 	if len(only) == 0 {
-		for _, name := range r.leftOut(s.source, relations) {
+		for _, name := range r.leftOut(s.source, carriedBy(relations)) {
 			skipped = append(skipped, verify.Result{Table: name, Name: name.String(), Skipped: notReplicated + " " + name.String()})
 		}
 	}
@@ -53,7 +52,7 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 }
 
 func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {
-	i := slices.IndexFunc(s.captured, func(c capture.Table) bool { return c.Number == relation.Number })
+	captured, there := capturedAs(s.captured, relation.Number)
 	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
 	switch {
 	case relation.State == state.Quarantined:
@@ -64,8 +63,8 @@ func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {
 		return pair, "missing on the source"
 	case target == nil:
 		return pair, "missing on the target"
-	case i < 0:
+	case !there:
 		return pair, "not captured"
 	}
-	return verify.Pair{Number: relation.Number, Source: s.captured[i].Captured(source, generated(target)...), Target: target}, ""
+	return verify.Pair{Number: relation.Number, Source: captured.Captured(source, generated(target)...), Target: target}, ""
 }
