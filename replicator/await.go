@@ -66,7 +66,7 @@ type passage struct {
 }
 
 // passed says whether the daemon has brought the target to the mark, as goal.reached does: whether it shows one state of the source there
-// or beyond, or each table has shown one.
+// or beyond, or each table has been whole there.
 func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, p *passage) (bool, error) {
 	stream, err := r.store.Stream(ctx, dst)
 	if errors.Is(err, state.ErrMissing) { // the daemon is still installing
@@ -98,12 +98,12 @@ func (r *Replicator) passed(ctx context.Context, dst *pg.Conn, p *passage) (bool
 	if len(apart) == 0 || time.Since(p.since) <= togetherWithin {
 		return len(apart) == 0, nil
 	}
-	return r.shown(ctx, dst, p, apart)
+	return r.whole(ctx, dst, p, apart)
 }
 
-// shown says whether each of the tables has shown one state of the source since it had everything: in the midst of a drain it does not, and
+// whole says whether each of the tables was out of a drain since it had everything: in the midst of one it lacks rows that it had before, and
 // while the application writes at full speed the next may follow at once.
-func (r *Replicator) shown(ctx context.Context, dst *pg.Conn, p *passage, apart []state.Relation) (bool, error) {
+func (r *Replicator) whole(ctx context.Context, dst *pg.Conn, p *passage, apart []state.Relation) (bool, error) {
 	left, err := drainLeft(ctx, r.store, dst)
 	if err != nil {
 		return false, err

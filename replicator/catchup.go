@@ -24,7 +24,7 @@ type goal struct {
 const togetherWithin = 20 * time.Second
 
 // reached says whether the target has everything up to the mark of all tables that are not quarantined, and whether it shows one state of
-// the source, or will not soon: then each table does so.
+// the source, or will not soon: then each table is whole.
 func (g goal) reached(s *stream) bool {
 	if g.mark == nil || s.waiting > 0 || !s.persisted.Snapshot.Covers(g.mark.Snapshot) {
 		return false

@@ -27,7 +27,7 @@ func (r *Replicator) guard(ctx, running context.Context) error {
 	var alerted time.Time
 	for {
 		if !r.standby.Load() {
-			if err := r.guardOnce(ctx, &alerted); err != nil && running.Err() == nil {
+			if err := r.guardOnce(ctx, &alerted); err != nil && ctx.Err() == nil {
 				r.log.Warn("can not look at the disk that changes take on the source", "error", err)
 			}
 		}
