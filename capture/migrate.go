@@ -12,8 +12,11 @@ import (
 //go:embed sql/migrate_2.sql
 var migrate2SQL string
 
+//go:embed sql/migrate_3.sql
+var migrate3SQL string
+
 // migrations by the version they lead to, as those of the target. They are never changed once released.
-var migrations = map[int]string{2: migrate2SQL}
+var migrations = map[int]string{2: migrate2SQL, 3: migrate3SQL}
 
 // Migrate brings the source's objects to this version's layout. A newer one is an error.
 func (c *Capture) Migrate(ctx context.Context, conn *pg.Conn) error {

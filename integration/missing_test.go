@@ -330,7 +330,7 @@ func TestNobodyWritesWhoLostTheStream(t *testing.T) {
 		"apply a batch":     func() error { _, err := writer.Batch(ctx, change.Batch{Position: now}, nil, nil, true); return err },
 		"apply a piece":     func() error { return writePiece(ctx, writer, table) },
 		"empty a table":     func() error { return writer.Truncate(ctx, apply.NewTable(1, table.Source, table.Target), nowhere) },
-		"quarantine":        func() error { return former.Quarantine(ctx, dst, 1, "no reason", false, now) },
+		"quarantine":        func() error { return former.Quarantine(ctx, dst, 1, errors.New("no reason"), false, now) },
 		"move a position":   func() error { return former.SetPosition(ctx, dst, 1, now) },
 		"make tables known": func() error { return former.Add(ctx, dst, 2, catalog.Name{Schema: "public", Relation: "b"}, 0) },
 	}

@@ -100,7 +100,7 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	s.drainingBytes -= d.table.backlog
 	d.table.drains, d.table.backlog = false, 0
 	if d.reason != nil {
-		return s.setAside(ctx, d.table, d.reason.Error(), resumable(d.reason))
+		return s.setAside(ctx, d.table, d.reason, resumable(d.reason))
 	}
 	if d.applied {
 		s.join(d.table)

@@ -275,7 +275,7 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err.Error(), false); err != nil {
+	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err, false); err != nil {
 		return err
 	}
 	w.progress.add(Progress{TablesDone: 1})

@@ -39,7 +39,7 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 			continue
 		}
 		if pg.Rejected(err) && ctx.Err() == nil { // dropped or altered meanwhile
-			if err := r.quarantine(ctx, dst, t, t.position, err.Error(), false); err != nil {
+			if err := r.quarantine(ctx, dst, t, t.position, err, false); err != nil {
 				return err
 			}
 			p.add(Progress{TablesDone: 1})

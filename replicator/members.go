@@ -189,7 +189,7 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, drift[captured.Number]+"; it is being captured anew", false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New(drift[captured.Number]+"; it is being captured anew"), false, s.position)
 		})
 		if err != nil {
 			return 0, err
@@ -247,7 +247,7 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, "it is being removed from the stream", false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New("it is being removed from the stream"), false, s.position)
 		})
 		if err == nil {
 			err = r.buildAside(ctx, s.dst, m.Number) // which may take hours, while the others stream

@@ -140,7 +140,7 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 			return err
 		}
 		if t.wireApply(target); t.apply == nil {
-			return s.setAside(ctx, t, catalog.Keyless(t.load.Source, t.load.Target), false)
+			return s.setAside(ctx, t, errors.New(catalog.Keyless(t.load.Source, t.load.Target)), false)
 		}
 	}
 	s.tables[t.number] = t
@@ -407,7 +407,7 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
 		return nil
 	}
-	return s.setAside(ctx, t, err.Error(), resumable(err))
+	return s.setAside(ctx, t, err, resumable(err))
 }
 
 // resumable says whether an error leaves a table's deltas worth as much as before.
@@ -421,11 +421,11 @@ func resumable(err error) bool {
 }
 
 // setAside quarantines a table that is followed here.
-func (s *stream) setAside(ctx context.Context, t *table, reason string, resumable bool) error {
+func (s *stream) setAside(ctx context.Context, t *table, why error, resumable bool) error {
 	delete(s.tables, t.number)
 	delete(s.draining, t.number)
 	s.aside[t.number] = true
-	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), reason, resumable)
+	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), why, resumable)
 }
 
 // finish leaves the target exact: sequences, and, where all tables show one state, every constraint.

@@ -2,12 +2,14 @@ package replicator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/snapshot"
@@ -65,7 +67,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 			why = s.misfit(captured, t.state, t.method)
 		}
 		if why != "" {
-			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
+			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), errors.New(why), false); err != nil {
 				return nil, err
 			}
 			continue
@@ -132,12 +134,15 @@ func (s *sides) misfit(captured capture.Table, in state.State, how state.Method)
 }
 
 // quarantine sets a table aside with a reason, and says so. at is the position up to which it has been applied.
-func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at change.Position, reason string, resumable bool) error {
-	if err := r.store.Quarantine(ctx, dst, t.number, reason, resumable, at); err != nil {
+func (r *Replicator) quarantine(ctx context.Context, dst *pg.Conn, t *table, at change.Position, why error, resumable bool) error {
+	if hint.Of(why) == "" {
+		why = hint.With(why, "mend the cause, then: pgibex resync %s; or exclude it, then: pgibex remove %s", t.name, t.name)
+	}
+	if err := r.store.Quarantine(ctx, dst, t.number, why, resumable, at); err != nil {
 		return err
 	}
-	t.state, t.reason, t.position = state.Quarantined, reason, at
-	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", reason, "remedy", fmt.Sprintf("mend the cause, then: pgibex resync %s; or exclude it, then: pgibex remove %s", t.name, t.name))
+	t.state, t.reason, t.position = state.Quarantined, why.Error(), at
+	r.log.Error("table quarantined; the others go on without it", "table", t.name.String(), "reason", t.reason, "remedy", hint.Of(why))
 	return nil
 }
 

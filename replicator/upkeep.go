@@ -2,6 +2,7 @@ package replicator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -162,7 +163,7 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 		if t == nil { // it is being copied, or drains: whoever does so has to let go of it first
 			return fmt.Errorf("%w: %s", errAnew, why)
 		}
-		if err := s.setAside(ctx, t, why, false); err != nil {
+		if err := s.setAside(ctx, t, errors.New(why), false); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -163,7 +164,7 @@ func TestTakesAStreamThatStandsStillAsItIs(t *testing.T) {
 	sides := newSides(t)
 	sides.both(t, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TABLE u (LIKE t); CREATE TABLE v (LIKE t)")
 	f := newStream(t, sides)
-	require.NoError(t, f.store.Quarantine(t.Context(), sides.d, 2, "somebody dropped its trigger", false, f.now(t)))
+	require.NoError(t, f.store.Quarantine(t.Context(), sides.d, 2, errors.New("somebody dropped its trigger"), false, f.now(t)))
 	_, err := sides.d.Exec(t.Context(), f.store.SQL("DELETE FROM {{schema}}.relation WHERE number = 3"))
 	require.NoError(t, err)
 	sides.onSource(t, "INSERT INTO t VALUES (2); INSERT INTO u VALUES (1); INSERT INTO v VALUES (1)")

@@ -9,13 +9,16 @@ import (
 )
 
 // Version is the version of the layout in both databases. One that is newer is refused, an older one is migrated.
-const Version = 2
+const Version = 3
 
 //go:embed sql/migrate_2.sql
 var migrate2SQL string
 
+//go:embed sql/migrate_3.sql
+var migrate3SQL string
+
 // migrations by the version they lead to. They are never changed once released.
-var migrations = map[int]string{2: migrate2SQL}
+var migrations = map[int]string{2: migrate2SQL, 3: migrate3SQL}
 
 // Migrate brings the target's state to this version's layout, in one transaction with the right to write.
 func (s *Store) Migrate(ctx context.Context, conn *pg.Conn) error {

@@ -93,6 +93,7 @@ type Relation struct {
 	catalog.Name
 	State  State
 	Reason string
+	Remedy string // of the reason
 	Method Method
 	// Resumable: in quarantine, but its deltas since its position are complete.
 	Resumable bool
@@ -201,7 +202,7 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	return st, err
 }
 
-const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), method, resumable, position, position_clock, rows_estimated, changed_at"
+const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, position, position_clock, rows_estimated, changed_at"
 
 // Relations reads the state of every table, by number.
 func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
@@ -215,7 +216,7 @@ func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error
 		var r Relation
 		var text *string
 		var clock *time.Time
-		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Method, &r.Resumable, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
 		if err != nil {
 			return nil, err
 		}

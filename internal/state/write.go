@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
@@ -25,13 +26,13 @@ func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog
 // SetCopying begins the copy of the table; everything committed after the position is in its deltas.
 func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from change.Position) error {
 	return s.write(ctx, conn, "set copying",
-		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
+		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, remedy = NULL, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
 		number, from.Snapshot.String(), from.Clock)
 }
 
 // Resume lets a table in quarantine go on from its position.
 func (s *Store) Resume(ctx context.Context, conn *pg.Conn, number int) error {
-	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, resumable = false, changed_at = now() WHERE number = $1 AND (state = 'quarantined' AND resumable OR state = 'streaming')", number)
+	return s.write(ctx, conn, "resume", "UPDATE {{schema}}.relation SET state = 'streaming', reason = NULL, remedy = NULL, resumable = false, changed_at = now() WHERE number = $1 AND (state = 'quarantined' AND resumable OR state = 'streaming')", number)
 }
 
 // Within makes several changes one, in a transaction that only who holds the stream may commit.
@@ -62,7 +63,7 @@ func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 		return err
 	}
 	return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
-	    SET number = $2, state = 'captured', reason = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
+	    SET number = $2, state = 'captured', reason = NULL, remedy = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
 		number, now, method)
 }
 
@@ -74,7 +75,7 @@ func (s *Store) Restart(ctx context.Context, conn *pg.Conn) error {
 	for _, sql := range []string{
 		"DELETE FROM {{schema}}.chunk", "DELETE FROM {{schema}}.drain",
 		"UPDATE {{schema}}.definition SET number = next" + from,
-		`UPDATE {{schema}}.relation SET number = next, state = 'quarantined', reason = 'it was gone on the source when all tables were made anew',
+		`UPDATE {{schema}}.relation SET number = next, state = 'quarantined', reason = 'it was gone on the source when all tables were made anew', remedy = NULL,
 			resumable = false, position = NULL, position_clock = NULL, changed_at = now()` + from,
 		"UPDATE {{schema}}.stream SET position = NULL, position_clock = NULL, source_wal = NULL, source_generation = 0",
 	} {
@@ -157,15 +158,15 @@ func (s *Store) SetDrained(ctx context.Context, conn *pg.Conn, number int, at ch
 		number, at.Snapshot.String(), at.Clock)
 }
 
-// Quarantine sets the table aside. Its position stays where it is, and holds its deltas. resumable: nothing is missing in them, so that it
+// Quarantine sets the table aside, with the reason and its hint. Its position stays where it is, and holds its deltas. resumable: nothing is missing in them, so that it
 // may go on from there.
-func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, reason string, resumable bool, at change.Position) error {
+func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, why error, resumable bool, at change.Position) error {
 	return s.write(ctx, conn, "quarantine",
 		`UPDATE {{schema}}.relation
-		    SET state = 'quarantined', reason = $2, resumable = $3, changed_at = now(),
+		    SET state = 'quarantined', reason = $2, remedy = $6, resumable = $3, changed_at = now(),
 		        position = coalesce(position, $4), position_clock = coalesce(position_clock, $5)
 		  WHERE number = $1`,
-		number, reason, resumable, at.Snapshot.String(), at.Clock)
+		number, why.Error(), resumable, at.Snapshot.String(), at.Clock, hint.Of(why))
 }
 
 // write changes one table's state. Outside of a transaction, where the caller has not done so, it makes sure of the

@@ -19,6 +19,7 @@ CREATE TABLE {{schema}}.relation (
     table_name     text NOT NULL,
     state          text NOT NULL CHECK (state IN ('captured', 'copying', 'copied', 'streaming', 'quarantined')),
     reason         text,                         -- why quarantined
+    remedy         text,                         -- what mends it
     resumable      boolean NOT NULL DEFAULT false, -- in quarantine, but its deltas since its position are complete
     method         text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace')), -- how it is copied
     position       text,                         -- the table's own position; null: the stream's

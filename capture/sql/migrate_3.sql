@@ -1,0 +1,1 @@
+-- From layout 2 to 3: the target alone has changed.
