@@ -10,7 +10,7 @@ import (
 
 // Pending is what a table's segments hold that is not applied.
 type Pending struct {
-	Rows  int64 // deltas, of which several may concern one row
+	Rows  int64 // deltas, of which several may concern one row, and truncations
 	Bytes int64 // what they take of their segments
 }
 
@@ -63,5 +63,27 @@ func (c *Capture) Pending(ctx context.Context, conn *pg.Conn, positions map[int]
 		}
 		pending[m.number] = p
 	}
-	return pending, nil
+	return pending, c.pendingTruncations(ctx, conn, positions, pending)
+}
+
+// pendingTruncations counts each TRUNCATE that is not applied as a change: a table that was emptied may have no other.
+func (c *Capture) pendingTruncations(ctx context.Context, conn *pg.Conn, positions map[int]change.Snapshot, pending map[int]Pending) error {
+	rows, err := conn.Query(ctx, c.script.sql("SELECT number, txid FROM {{schema}}.truncation"))
+	if err != nil {
+		return fmt.Errorf("count truncations: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var number int
+		var txid int64
+		if err := rows.Scan(&number, &txid); err != nil {
+			return err
+		}
+		if at, known := positions[number]; known && !at.Sees(uint64(txid)) {
+			p := pending[number]
+			p.Rows++
+			pending[number] = p
+		}
+	}
+	return rows.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,23 @@ func TestTruncateOfTablesNeverWrittenTo(t *testing.T) {
 		}
 	}
 	s.equal()
+	s.src("TRUNCATE b, log")
+	s.pending(map[string]int64{"public.a": 0, "public.b": 1, "public.log": 1, "public.other": 0})
+	s.catchUp()
+	s.pending(map[string]int64{"public.a": 0, "public.b": 0, "public.log": 0, "public.other": 0})
+	s.equal()
+}
+
+// pending asserts on what status counts of each table: all that the target lacks.
+func (s *stream) pending(want map[string]int64) {
+	s.t.Helper()
+	got := map[string]int64{}
+	for _, table := range s.status().Tables {
+		got[table.Table] = table.PendingRows
+	}
+	if !maps.Equal(got, want) {
+		s.t.Errorf("changes pending: %v, want %v", got, want)
+	}
 }
 
 // Databases that do not belong together, or not as they are now, are told apart, and neither is written to.
