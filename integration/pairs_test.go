@@ -20,7 +20,7 @@ import (
 )
 
 // copyFiles copies a tree with its owners, without what is named. Files may go while it runs: a server may be writing to them.
-func copyFiles(t *testing.T, from, to string, without ...string) {
+func copyFiles(t testing.TB, from, to string, without ...string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -106,7 +106,7 @@ func putBack(t *testing.T, server *pgserver.Server, copied string) {
 }
 
 // backup copies the data directory of a running server, as pg_basebackup does. The copy is of the moment when during has returned.
-func backup(t *testing.T, server *pgserver.Server, during func()) (dir string) {
+func backup(t testing.TB, server *pgserver.Server, during func()) (dir string) {
 	t.Helper()
 	begin, wal, end := "SELECT pg_start_backup('x', true, false)", "pg_wal", "SELECT labelfile FROM pg_stop_backup(false)"
 	if strings.HasPrefix(server.Version(), "9.2") { // it writes the label itself, where it is copied with the rest
@@ -161,14 +161,7 @@ func TestCopiesOfTheTarget(t *testing.T) {
 	s := newStreamOn(t, pgtest.Source(t), target, crashSchema)
 	s.src(crashRows)
 	stop := s.application()
-	d := s.daemon(smallChunks)
-	s.eventually("all stream", time.Minute, s.holds(s.targetDSN, allStream))
-	held := s.session() // some dump of the source: nothing can be purged meanwhile
-	held.do("BEGIN", `DO $$ DECLARE d regclass; BEGIN FOR d IN SELECT oid FROM pg_class WHERE relname LIKE 'delta\_%' LOOP EXECUTE 'LOCK TABLE ' || d || ' IN ACCESS SHARE MODE'; END LOOP; END $$`)
-	s.src("UPDATE pair SET v = v + 1") // drains while the copy is made
-	copied := backup(t, target, func() { s.arrived("during the copy") })
-	s.arrived("after the copy") // only the original has it
-	d.kill()
+	held, copied, after := s.copiedWhileNothingIsPurged(target)
 	stop()
 
 	original := s.targetDSN
@@ -176,7 +169,7 @@ func TestCopiesOfTheTarget(t *testing.T) {
 	putBack(t, restored, copied)
 	name := databaseOf(original)
 	s.towards(restored.DSN(name))
-	if s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM log WHERE what = 'after the copy')")() {
+	if s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM log WHERE what = '"+after+"')")() {
 		t.Fatal("the copy is not older than the original")
 	}
 	s.src("DELETE FROM part WHERE id % 50 = 7; UPDATE item SET n = -n WHERE id % 50 = 3")
@@ -185,7 +178,7 @@ func TestCopiesOfTheTarget(t *testing.T) {
 	s.hasIndexes()
 
 	held.do("ROLLBACK")
-	d = s.daemon(smallChunks) // the source purges what the other copies lack
+	d := s.daemon(smallChunks) // the source purges what the other copies lack
 	s.src("INSERT INTO log VALUES (now(), 'purged'); UPDATE item SET n = n + 1; UPDATE part SET v = v || '!'; UPDATE pair SET v = v - 1")
 	s.eventually("the source has purged", 30*time.Second, s.holds(s.sourceDSN, "EXISTS (SELECT 1 FROM pgibex_it.captured WHERE table_name = 'item' AND purged <> '1:1:')"))
 	s.streaming()
@@ -211,6 +204,32 @@ func TestCopiesOfTheTarget(t *testing.T) {
 			s.hasIndexes()
 			s.command("", "verify").wants(t, 0, ", 0 differ")
 		})
+	}
+}
+
+// copiedWhileNothingIsPurged copies the target's files while a daemon streams and drains, and kills the daemon. held, some dump of the source, has
+// kept it from purging; after has arrived since. A segment that was made meanwhile is not held: if it was purged, it is all done once more.
+func (s *stream) copiedWhileNothingIsPurged(target *pgserver.Server) (held session, copied, after string) {
+	s.t.Helper()
+	for round := 1; ; round++ {
+		d := s.daemon(smallChunks)
+		s.eventually("all stream", time.Minute, s.holds(s.targetDSN, allStream))
+		held = s.session()
+		held.do("BEGIN", `DO $$ DECLARE d regclass; BEGIN FOR d IN SELECT oid FROM pg_class WHERE relname LIKE 'delta\_%' LOOP EXECUTE 'LOCK TABLE ' || d || ' IN ACCESS SHARE MODE'; END LOOP; END $$`)
+		const purged = "SELECT string_agg(number || ' ' || purged, ', ' ORDER BY number) FROM pgibex_it.captured"
+		before := one[string](s, s.sourceDSN, purged)
+		s.src("UPDATE pair SET v = v + 1") // drains while the copy is made
+		copied = backup(s.t, target, func() { s.arrived(fmt.Sprint("during copy ", round)) })
+		after = fmt.Sprint("after copy ", round)
+		s.arrived(after) // only the original has it
+		d.kill()
+		switch {
+		case one[string](s, s.sourceDSN, purged) == before:
+			return held, copied, after
+		case round == 10:
+			s.t.Fatal("the source purges whatever is held")
+		}
+		held.do("ROLLBACK")
 	}
 }
 
