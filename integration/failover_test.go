@@ -158,12 +158,14 @@ func TestSourceFailsOverTooEarly(t *testing.T) {
 	s := newFailover(t)
 	d := s.daemon("")
 	s.streaming()
+	_, promote := s.standby(t)
 	const counted = "SELECT source_generation::int FROM pgibex_it.stream"
 	generation := one[int](s, s.targetDSN, counted)
 	s.arrived("what tells a copy by its count")
+	// The next comes 10 s later at the earliest.
 	s.eventually("the source is counted anew", 30*time.Second, s.holds(s.targetDSN, fmt.Sprintf("(%s) > %d", counted, generation)))
 	generation = one[int](s, s.targetDSN, counted)
-	_, promote := s.standby(t)
+	s.eventually("the standby has it", 20*time.Second, s.holds(s.sourceDSN, "EXISTS (SELECT 1 FROM pg_stat_replication WHERE flush_location >= pg_current_xlog_location())"))
 	s.src("ALTER ROLE repl NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
 	s.eventually("the standby is cut off", 20*time.Second, s.holds(s.sourceDSN, "NOT EXISTS (SELECT 1 FROM pg_stat_replication)"))
 	s.src("UPDATE a SET v = 'lost' WHERE id < 100; DELETE FROM a WHERE id = 500; INSERT INTO a VALUES (2000, 'lost'); INSERT INTO nk VALUES ('lost')")
