@@ -27,6 +27,7 @@ const (
 	InsufficientPrivilege = "42501"
 	DependentObjects      = "2BP01"
 	FeatureNotSupported   = "0A000"
+	NotInRequiredState    = "55000"
 	DiskFull              = "53100"
 	notInRepertoire       = "22021"
 	untranslatable        = "22P05"
@@ -61,7 +62,7 @@ func Transient(err error) bool {
 		return false
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return transientState(pgErr.Code) || passing(err)
+		return !raised(pgErr) && (transientState(pgErr.Code) || passing(err))
 	}
 	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
 		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err))
@@ -96,11 +97,12 @@ func passing(err error) bool {
 }
 
 func transientState(code string) bool {
-	switch code[:2] {
+	switch class(code) {
 	case "08", // connection exception
 		"40", // serialization failure, deadlock
 		"53", // disk full, out of memory, too many connections
-		"58": // system error
+		"58", // system error
+		"72": // snapshot too old
 		return true
 	}
 	switch code {
@@ -113,22 +115,52 @@ func transientState(code string) bool {
 	return false
 }
 
-// Rejected says whether the server found fault with what it was given (a value, a constraint, a name, a type):
-// the same would be rejected again, and only the table it belongs to is concerned.
+func class(code string) string { return code[:min(2, len(code))] }
+
+// Rejected says whether a statement on rows of one table was refused because of them, or of the table (a value, a constraint, a name, a
+// type, a right, whatever a function of its checks and triggers raises): the same would be refused again, and no other table is
+// concerned. That is every error of a server but those known to be the server's, the session's or a conflict's.
 func Rejected(err error) bool {
-	state := State(err)
-	if state == "" || passing(err) {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !ok || pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC":
 		return false
+	case raised(pgErr):
+		return true
 	}
-	switch state[:2] {
-	case "22", // data exception
-		"23", // integrity constraint
-		"42", // name, type or right
-		"0A", // not supported
-		"21", "44", "54", "39", "38", "P0", "XX":
+	return !transientState(pgErr.Code) && !passing(err) && !sessionState(pgErr.Code)
+}
+
+// sessionState says whether a SQLSTATE is of a server or a session as such and yet does not pass.
+func sessionState(code string) bool {
+	switch class(code) {
+	case "0B", // a transaction that cannot begin
+		"26", // a prepared statement that is not there
+		"28", // a role that may not connect
+		"3D", // a database that is not there
+		"57", // an operator's intervention
+		"F0": // the server's configuration
+		return true
+	}
+	switch code {
+	case "25001", "25006", "25P01", "25P02", // within a transaction or not, read-only, aborted
+		"55P02": // a setting that cannot be changed now
 		return true
 	}
 	return false
+}
+
+// raised says whether a PL/pgSQL function has chosen the SQLSTATE, which then means what its author meant by it.
+func raised(err *pgconn.PgError) bool { return err.Routine == "exec_stmt_raise" }
+
+// Conflict says whether a statement on a table met others at work there: it waited too long for a lock, was the victim of a deadlock, or
+// was canceled. The table can be tried again on its own; nothing is wrong with the session.
+func Conflict(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pgErr.Severity != "ERROR" || raised(pgErr) {
+		return false
+	}
+	return class(pgErr.Code) == "40" || pgErr.Code == LockNotAvailable || pgErr.Code == QueryCanceled
 }
 
 // isClosedConn: pgx has no sentinel for a connection that it has given up.
