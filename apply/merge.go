@@ -106,11 +106,11 @@ func (w *Writer) write(ctx context.Context, t *Table, piece bool, stats *Stats) 
 	return w.locate(ctx, t, err)
 }
 
-// Soften chooses how a table is to be written to after an error: a unique key in transit asks for rows to be deleted and
-// inserted, anything else for a second look that finds the row at fault. It says whether there is anything left to try.
+// Soften chooses how a table is to be written to after an error: a unique key in transit, or an index that has become deferrable, asks for
+// rows to be deleted and inserted, anything else for a second look that finds the row at fault. It says whether there is anything left to try.
 func (w *Writer) Soften(number int, err error) bool {
 	state := pg.State(err)
-	if (state == pg.UniqueViolation || state == pg.ExclusionViolation) && !w.replaced[number] {
+	if (state == pg.UniqueViolation || state == pg.ExclusionViolation || state == pg.NotInRequiredState) && !w.replaced[number] {
 		w.replaced[number] = true
 		return true
 	}

@@ -64,7 +64,7 @@ func NewTable(number int, source, target *catalog.Table) *Table {
 	t.remove2 = removeMatching(target, unique, key, stage)
 	t.upsert = t.insert + onConflict(columns, key)
 	t.differs = fmt.Sprintf(" WHERE ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", list(columns, "there."), list(columns, "EXCLUDED."))
-	if !upsertable(columns, key) || target.HasRules {
+	if !upsertable(columns, key) || target.HasRules || target.DeferrableOn(t.keyNames) {
 		t.upsert = "" // replaced row by row then
 	}
 	return t

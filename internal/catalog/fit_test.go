@@ -84,3 +84,28 @@ func TestChooseKey(t *testing.T) {
 		}
 	}
 }
+
+func TestDeferrableOn(t *testing.T) {
+	column := func(number int16, name string) Column { return Column{Number: number, Name: name} }
+	index := func(columns ...int16) Unique { return Unique{Columns: columns, Valid: true, Deferrable: true} }
+	partial, expression, invalid, immediate := index(1, 2), index(0, 2), index(1, 2), index(1, 2)
+	partial.Partial, expression.Expression, invalid.Valid, immediate.Deferrable = true, true, false, false
+	for name, test := range map[string]struct {
+		unique Unique
+		want   bool
+	}{
+		"the same columns":    {index(1, 2), true},
+		"in another order":    {index(2, 1), true},
+		"more columns":        {index(1, 2, 3), false},
+		"fewer columns":       {index(1), false},
+		"partial":             {partial, false},
+		"on an expression":    {expression, false},
+		"not valid":           {invalid, false},
+		"checked immediately": {immediate, false},
+	} {
+		table := &Table{Columns: []Column{column(1, "a"), column(2, "b"), column(3, "c")}, Uniques: []Unique{immediate, test.unique}}
+		if got := table.DeferrableOn([]string{"a", "b"}); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

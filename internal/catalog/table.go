@@ -176,6 +176,30 @@ func (t *Table) UniqueOn(columns []string) *Unique {
 	return nil
 }
 
+// DeferrableOn says whether a valid unique index on exactly these columns is deferrable. ON CONFLICT takes every one that matches its columns
+// for an arbiter, and fails if one of them is deferrable, whatever others there are.
+func (t *Table) DeferrableOn(columns []string) bool {
+	return slices.ContainsFunc(t.Uniques, func(u Unique) bool {
+		if !u.Deferrable || !u.Valid || u.Partial || u.Expression {
+			return false
+		}
+		var names []string
+		for _, number := range u.Columns {
+			if c := t.column(number); c != nil {
+				names = append(names, c.Name)
+			}
+		}
+		return sameSet(names, columns)
+	})
+}
+
+func sameSet(a, b []string) bool {
+	within := func(a, b []string) bool {
+		return !slices.ContainsFunc(a, func(s string) bool { return !slices.Contains(b, s) })
+	}
+	return within(a, b) && within(b, a)
+}
+
 // KeyColumns are the columns of the key, in its order; none for a table without a key.
 func (t *Table) KeyColumns() []Column {
 	if t.Key == nil {
