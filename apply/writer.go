@@ -22,17 +22,28 @@ type Writer struct {
 	conn   *pg.Conn
 	open   bool // a transaction
 
+	lockTimeout string
+
 	staged []int // tables whose staging tables the session has, the least recently used first
 
 	// Careful tables take the slower way that finds the row at fault.
 	careful map[int]bool
 	// replaced tables are written to by deleting and inserting: an upsert of theirs has met a unique key in transit.
 	replaced map[int]bool
+	// immediate has deferred constraints checked table by table: a commit was refused, which does not say by whom.
+	immediate bool
 }
 
-// NewWriter returns a writer whose session is called role. It connects when first used.
+// NewWriter returns a writer of batches, whose session is called role. It connects when first used.
 func NewWriter(server pg.Server, role string, store *state.Store) *Writer {
-	return &Writer{server: server, role: role, store: store, careful: map[int]bool{}, replaced: map[int]bool{}}
+	return &Writer{server: server, role: role, store: store, lockTimeout: batchLockTimeout, careful: map[int]bool{}, replaced: map[int]bool{}}
+}
+
+// NewPieceWriter returns a writer of one table's pieces.
+func NewPieceWriter(server pg.Server, role string, store *state.Store) *Writer {
+	w := NewWriter(server, role, store)
+	w.lockTimeout = pieceLockTimeout
+	return w
 }
 
 // Close ends the session.
@@ -50,7 +61,13 @@ type Stats struct {
 
 // plans: a join with a staging table goes through the key's index, whatever the planner may guess of a table it knows nothing of.
 const plans = `SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET enable_bitmapscan = off;
-	SET temp_buffers = '32MB'; SET lock_timeout = '30s'`
+	SET temp_buffers = '32MB'; `
+
+// A batch waits for a lock only so long: all its tables do. What concerns one table may wait longer.
+const (
+	batchLockTimeout = "1s"
+	pieceLockTimeout = "5s"
+)
 
 func (w *Writer) begin(ctx context.Context) error {
 	if w.open {
@@ -62,7 +79,7 @@ func (w *Writer) begin(ctx context.Context) error {
 			return err
 		}
 		w.conn, w.staged = conn, nil
-		if err := conn.Run(ctx, plans); err != nil {
+		if err := conn.Run(ctx, plans+"SET lock_timeout = '"+w.lockTimeout+"'"); err != nil {
 			return err
 		}
 	}
@@ -85,7 +102,7 @@ func (w *Writer) commit(ctx context.Context) error {
 // Batch applies a batch in one transaction, moves the stream's position to the batch's and lets the joined tables share
 // it. A batch in which nothing turns out to have changed is not written, unless the position must be: force.
 //
-// An error that one table is to blame for is a *TableError.
+// An error that one table is to blame for is a *TableError, a lock that is not to be had on one a *BusyError.
 func (w *Writer) Batch(ctx context.Context, batch change.Batch, tables map[int]*Table, joined []int, force bool) (Stats, error) {
 	var stats Stats
 	err := w.batch(ctx, batch, tables, joined, force, &stats)
@@ -94,6 +111,7 @@ func (w *Writer) Batch(ctx context.Context, batch change.Batch, tables map[int]*
 		return Stats{}, err
 	}
 	clear(w.careful)
+	w.immediate = false
 	return stats, nil
 }
 
@@ -102,7 +120,11 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 		return err
 	}
 	for _, part := range batch.Parts {
-		if err := w.part(ctx, part, tables[part.Table], stats); err != nil {
+		err := w.part(ctx, part, tables[part.Table], stats)
+		if err == nil && w.immediate && w.open {
+			err = w.conn.Run(ctx, "SET CONSTRAINTS ALL IMMEDIATE")
+		}
+		if err != nil {
 			return Blame(tables[part.Table], err)
 		}
 	}
@@ -121,7 +143,12 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 		return err
 	}
 	stats.Written = true
-	return w.commit(ctx)
+	err := w.commit(ctx)
+	if pg.Rejected(err) && !w.immediate {
+		w.immediate = true
+		return &DeferredError{err}
+	}
+	return err
 }
 
 func (w *Writer) part(ctx context.Context, part change.Part, t *Table, stats *Stats) error {
@@ -163,7 +190,7 @@ func (w *Writer) piece(ctx context.Context, t *Table, rows change.CopyFunc, reco
 	if err := record(ctx, w.conn); err != nil {
 		return err
 	}
-	return w.commit(ctx)
+	return Blame(t, w.commit(ctx))
 }
 
 // Truncate empties a table in a transaction of its own, together with what record notes of it.
@@ -178,27 +205,36 @@ func (w *Writer) Truncate(ctx context.Context, t *Table, record func(context.Con
 }
 
 // truncate empties the truncated tables together, as foreign keys between them demand. Where that is not possible (a
-// foreign key from elsewhere, a reader whose lock would have to be waited for) their rows are deleted.
+// foreign key from elsewhere, a reader whose lock would have to be waited for, a right or a trigger that one of them has) their rows are
+// deleted, table by table.
 func (w *Writer) truncate(ctx context.Context, parts []change.Part, tables map[int]*Table) error {
-	var truncate, remove []string
+	var truncated []*Table
+	var names []string
 	for _, part := range parts {
 		if part.Truncated {
-			truncate = append(truncate, "ONLY "+tables[part.Table].Name.SQL())
-			remove = append(remove, "DELETE FROM ONLY "+tables[part.Table].Name.SQL())
+			truncated = append(truncated, tables[part.Table])
+			names = append(names, "ONLY "+tables[part.Table].Name.SQL())
 		}
 	}
-	if len(truncate) == 0 {
+	if len(truncated) == 0 {
 		return nil
 	}
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	err := w.conn.Run(ctx, "SAVEPOINT truncating; SET LOCAL lock_timeout = '2s'; TRUNCATE "+strings.Join(truncate, ", ")+"; SET LOCAL lock_timeout = '30s'; RELEASE truncating")
-	switch pg.State(err) {
-	case pg.FeatureNotSupported, pg.LockNotAvailable, pg.InsufficientPrivilege:
-		return w.conn.Run(ctx, "ROLLBACK TO truncating; "+strings.Join(remove, "; "))
+	err := w.conn.Run(ctx, "SAVEPOINT truncating; TRUNCATE "+strings.Join(names, ", ")+"; RELEASE truncating")
+	if !pg.Rejected(err) && !pg.Conflict(err) {
+		return err
 	}
-	return err
+	if err := w.conn.Run(ctx, "ROLLBACK TO truncating"); err != nil {
+		return err
+	}
+	for i, t := range truncated {
+		if err := w.conn.Run(ctx, "DELETE FROM "+names[i]); err != nil {
+			return Blame(t, err)
+		}
+	}
+	return nil
 }
 
 // stagedTables bounds the staging tables of a session: each of them is emptied at every commit.
@@ -307,12 +343,31 @@ type TableError struct {
 func (e *TableError) Unwrap() error { return e.Err }
 func (e *TableError) Error() string { return e.Err.Error() }
 
-// Blame makes an error a *TableError if it is one that the same would meet again.
+// BusyError means that others are at work on one table: a lock was not to be had in time, or a deadlock was broken at our cost. The table
+// is to be tried again on its own.
+type BusyError struct {
+	Table int
+	Err   error
+}
+
+func (e *BusyError) Unwrap() error { return e.Err }
+func (e *BusyError) Error() string { return e.Err.Error() }
+
+// DeferredError means that a commit was refused by a constraint that is checked only then. The next batch finds out whose it is.
+type DeferredError struct{ Err error }
+
+func (e *DeferredError) Unwrap() error { return e.Err }
+func (e *DeferredError) Error() string { return e.Err.Error() }
+
+// Blame makes an error a *TableError if it is one that the same would meet again, or a *BusyError if others are at work on the table.
 func Blame(t *Table, err error) error {
 	var diverged *DivergedError
 	var row *pg.RowError
-	if pg.Rejected(err) || errors.As(err, &diverged) || errors.As(err, &row) {
+	switch {
+	case pg.Rejected(err) || errors.As(err, &diverged) || errors.As(err, &row):
 		return &TableError{Table: t.Number, Err: err}
+	case pg.Conflict(err):
+		return &BusyError{Table: t.Number, Err: err}
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func (c *Capture) Install(ctx context.Context, conn *pg.Conn, t *catalog.Table, 
 		}
 		return conn.Run(ctx, c.script.triggers(number, t))
 	})
-	if pg.State(err) == pg.UndefinedTable {
+	if state := pg.State(err); state == pg.UndefinedTable || state == pg.UndefinedSchema {
 		err = ErrChanged
 	}
 	if err != nil {

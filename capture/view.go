@@ -221,10 +221,15 @@ func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error { return l.lock(ctx, conn, "") })
 }
 
+// LockedBy says, in words, who holds locks on the table.
+func (c *Capture) LockedBy(ctx context.Context, conn *pg.Conn, l *Log) ([]string, error) {
+	return blockers(ctx, conn, []uint32{l.Table.OID})
+}
+
 // lock takes the table's ACCESS SHARE lock after the statements given, and makes sure that its name is still its own.
 func (l *Log) lock(ctx context.Context, conn *pg.Conn, before string) error {
 	if err := conn.Run(ctx, before+"LOCK TABLE ONLY "+l.Table.SQL()+" IN ACCESS SHARE MODE"); err != nil {
-		if pg.State(err) == pg.UndefinedTable {
+		if state := pg.State(err); state == pg.UndefinedTable || state == pg.UndefinedSchema {
 			return change.ErrReplaced
 		}
 		return err

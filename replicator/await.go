@@ -21,6 +21,7 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	p := passage{mark: mark, draining: map[int]string{}}
+	told, looked := map[int]string{}, time.Now()
 	for {
 		if carried, err = r.carried(ctx, dst); err != nil || !carried {
 			return carried, err
@@ -31,6 +32,11 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 			return true, err
 		case passed:
 			return true, r.setSequences(ctx, dst)
+		case time.Since(looked) > time.Second:
+			if err := r.tellLocked(ctx, dst, told); err != nil {
+				return true, err
+			}
+			looked = time.Now()
 		}
 		select {
 		case <-ctx.Done():
@@ -38,6 +44,28 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 		case <-ticker.C:
 		}
 	}
+}
+
+// tellLocked names who holds tables that the daemon waits for, each time others do.
+func (r *Replicator) tellLocked(ctx context.Context, dst *pg.Conn, told map[int]string) error {
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return err
+	}
+	locked, err := r.lockedBy(ctx, dst, relations)
+	if err != nil {
+		return err
+	}
+	for _, relation := range relations {
+		holders := locked[relation.Number]
+		if who := transactions(holders); who != told[relation.Number] {
+			told[relation.Number] = who
+			if who != "" {
+				r.log.Warn("waiting for a table that is locked on the target", "table", relation.Name.String(), "by", words(holders))
+			}
+		}
+	}
+	return nil
 }
 
 // setSequences sets the target's sequences to what the source's are now.

@@ -36,6 +36,8 @@ type drainWorker struct {
 	src    *pg.Conn
 	writer *apply.Writer
 	blocks int64 // of a piece
+
+	conflicts int // in a row
 }
 
 // A piece begins small and grows or shrinks towards the time it shall take.
@@ -47,7 +49,7 @@ const (
 )
 
 func (d *drain) newWorker() *drainWorker {
-	return &drainWorker{drain: d, writer: apply.NewWriter(d.r.target, "drain", d.r.store), blocks: firstPiece}
+	return &drainWorker{drain: d, writer: apply.NewPieceWriter(d.r.target, "drain", d.r.store), blocks: firstPiece}
 }
 
 func (d *drainWorker) close() {
@@ -189,7 +191,7 @@ func (d *drainWorker) begin(ctx context.Context) (*capture.View, change.Position
 		return nil
 	}
 	if truncated {
-		err = d.writer.Truncate(ctx, t.apply, note)
+		err = d.patiently(ctx, func() error { return d.writer.Truncate(ctx, t.apply, note) })
 	} else {
 		err = d.record(ctx, note)
 	}
@@ -221,16 +223,26 @@ func (d *drainWorker) drainRange(ctx context.Context, whole capture.Range) error
 		err := d.tryPiece(ctx, piece, whole.To, alone)
 		took := time.Since(start)
 		var tableErr *apply.TableError
+		var gaveWay *capture.BusyError
+		var busy *apply.BusyError
 		switch {
 		case err == nil:
-			next, alone = piece.To, false
-		case pg.State(err) == pg.QueryCanceled && ctx.Err() == nil: // given up for somebody who waits for the table
+			next, alone, d.conflicts = piece.To, false, 0
+		case errors.As(err, &gaveWay) && ctx.Err() == nil:
 			took = longestPiece // a smaller one may be through before the next comes
 			if err := d.connect(ctx); err != nil {
 				return err
 			}
-		case pg.State(err) == pg.DeadlockDetected && ctx.Err() == nil,
-			errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
+		case errors.As(err, &busy) && ctx.Err() == nil:
+			alone = alone || pg.State(err) == pg.DeadlockDetected
+			if err := d.conflict(ctx, err); err != nil {
+				return err
+			}
+			if err := d.connect(ctx); err != nil {
+				return err
+			}
+			took = longestPiece / 2 // it says nothing of the piece's size
+		case errors.As(err, &tableErr) && ctx.Err() == nil && d.writer.Soften(d.table.number, err):
 			alone = true
 			if err := d.connect(ctx); err != nil {
 				return err
@@ -272,6 +284,10 @@ func (d *drainWorker) piece(ctx context.Context, piece capture.Range, end int64)
 		}
 		err := read(ctx, w)
 		d.src.Rollback(ctx) // the table's lock is given back before the target merges
+		if pg.State(err) == pg.QueryCanceled {
+			// It was given up for a request that waits for the table.
+			err = &capture.BusyError{Table: d.table.number, Err: err}
+		}
 		return err
 	}
 	stats, err := d.writer.Piece(ctx, d.table.apply, rows, func(ctx context.Context, conn *pg.Conn) error {

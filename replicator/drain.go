@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/internal/change"
@@ -34,7 +35,11 @@ func (s *stream) part(ctx context.Context, t *table) error {
 
 // await takes a table that somebody has locked out of the batches until it can be read.
 func (s *stream) await(ctx context.Context, t *table, why error) error {
-	s.r.log.Info("a table can not be read on the source; the others go on without it meanwhile", "table", t.name.String(), "reason", why)
+	by, err := s.r.capture.LockedBy(ctx, s.src, t.log)
+	if err != nil {
+		return err
+	}
+	s.r.log.Info("a table can not be read on the source; the others go on without it meanwhile", "table", t.name.String(), "reason", why, "by", strings.Join(by, "; "))
 	if err := s.part(ctx, t); err != nil {
 		return err
 	}
@@ -54,8 +59,8 @@ func (s *stream) await(ctx context.Context, t *table, why error) error {
 	return nil
 }
 
-// drain applies the backlog of a table that has parted from the stream.
-func (s *stream) drain(ctx context.Context, t *table) error {
+// drain applies the backlog of a table that has parted from the stream, once it is not locked.
+func (s *stream) drain(ctx context.Context, t *table, locked bool) error {
 	// What is drained must become sealed, or the same backlog is long again: there may be many tables, each with a small segment.
 	if size := t.log.ActiveSize(); size >= switchSize || size > 0 && !t.log.Unsealed() {
 		if err := s.r.capture.Switch(ctx, s.src, t.log); err != nil {
@@ -64,8 +69,15 @@ func (s *stream) drain(ctx context.Context, t *table) error {
 	}
 	t.drains, t.backlog = true, t.log.Unread()
 	s.drainingBytes += t.backlog
-	s.r.log.Info("long backlog; applying it in pieces", "table", t.name.String(), "bytes", t.log.Pending())
+	if !locked {
+		s.r.log.Info("long backlog; applying it in pieces", "table", t.name.String(), "bytes", t.log.Pending())
+	}
 	s.drains.Go(func() error {
+		if locked {
+			if err := s.r.locks.standBy(ctx, t); err != nil {
+				return err
+			}
+		}
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -100,6 +112,10 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	s.drainingBytes -= d.table.backlog
 	d.table.drains, d.table.backlog = false, 0
 	if d.reason != nil {
+		s.tables[d.table.number] = d.table
+		if err := s.lookForDrift(ctx, d.table.number); err != nil || s.aside[d.table.number] { // which knows a better reason
+			return err
+		}
 		return s.setAside(ctx, d.table, d.reason, resumable(d.reason))
 	}
 	if d.applied {

@@ -93,8 +93,8 @@ func (w *loadWorker) connect(ctx context.Context) (err error) {
 		if w.dst, err = w.r.target.Connect(ctx, "copy"); err != nil {
 			return err
 		}
-		// Sorting for an index is what a copy waits for in the end.
-		return w.dst.Run(ctx, "SET maintenance_work_mem = '256MB'")
+		// Sorting for an index is what a copy waits for in the end. No lock is waited for without saying so.
+		return w.dst.Run(ctx, "SET maintenance_work_mem = '256MB'; SET lock_timeout = '5s'")
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (w *loadWorker) changedKeys(t *loading) change.CopyFunc {
 
 // handOver gives the table to the stream, with statistics for whoever queries it from now on.
 func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
-	if err := w.dst.Run(ctx, "ANALYZE "+t.load.Target.SQL()); pg.Rejected(err) {
+	if err := w.dst.Run(ctx, "ANALYZE "+t.load.Target.SQL()); pg.Rejected(err) || pg.Conflict(err) && ctx.Err() == nil {
 		w.r.log.Warn("a copied table has no statistics; ANALYZE it", "table", t.name.String(), "error", err)
 	} else if err != nil {
 		return err
@@ -252,12 +252,17 @@ func (w *loadWorker) handOver(ctx context.Context, t *loading) error {
 // rejected deals with an error that a table is to blame for: the first time it is looked for the row, then the table
 // is set aside. Any other error is returned.
 func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
-	if j.chunk != nil && pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil {
-		w.r.log.Info("a table is locked on the target; its copy waits", "table", j.t.name.String())
-		w.q.push(j)
+	if pg.Conflict(err) && pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil {
+		if err := w.connect(ctx); err != nil {
+			return err
+		}
+		if err := w.r.locks.nameNow(ctx, w.dst, j.t.table, j.chunk == nil); err != nil {
+			return err
+		}
+		w.q.putOff(j)
 		return nil
 	}
-	if j.chunk != nil && pg.State(err) == pg.QueryCanceled && ctx.Err() == nil { // given up for somebody who waits for the table
+	if j.chunk != nil && pg.Conflict(err) && pg.State(err) == pg.QueryCanceled && ctx.Err() == nil { // given up for somebody who waits for the table
 		w.q.push(j)
 		return nil
 	}

@@ -33,8 +33,10 @@ func (r *Replicator) planLoad(ctx context.Context, tables []*table, q *queue, p 
 	for i := 0; i < len(tables); i++ {
 		t := tables[i]
 		err := r.planTable(ctx, src, dst, t, q, p)
-		if pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil { // after the others, and again
-			r.log.Info("a table is locked on the target; its copy waits", "table", t.name.String())
+		if pg.Conflict(err) && pg.State(err) == pg.LockNotAvailable && ctx.Err() == nil { // after the others, and again
+			if err := r.locks.nameNow(ctx, dst, t, true); err != nil {
+				return err
+			}
 			tables = append(tables, t)
 			continue
 		}

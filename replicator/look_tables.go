@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
 )
@@ -28,7 +29,7 @@ func (r *Replicator) checkTables(ctx context.Context, s *sides) (problems []stri
 		}
 		found, err := r.checkTable(ctx, s, t)
 		if err == nil && len(found) == 0 {
-			found, err = checkFresh(ctx, s, t)
+			found, err = r.checkFresh(ctx, s, t)
 		}
 		if err != nil {
 			return nil, err
@@ -124,14 +125,46 @@ func warnFiring(ctx context.Context, s *sides, t *catalog.Table) error {
 	return err
 }
 
-// checkFresh makes sure, of a table that was never loaded, that the target has the key and nobody's rows.
-func checkFresh(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
-	if keyless := catalog.Keyless(t, s.target.Tables[t.Name]); keyless != "" {
+// checkFresh makes sure, of a table that was never loaded, that the target has the key and nobody's rows. A table that is locked there is
+// waited for, and where others stream already left out.
+func (r *Replicator) checkFresh(ctx context.Context, s *sides, t *catalog.Table) (problems []string, err error) {
+	target := s.target.Tables[t.Name]
+	if keyless := catalog.Keyless(t, target); keyless != "" {
 		return []string{keyless}, nil
 	}
-	var filled bool
-	if err := s.dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+t.SQL()+")").Scan(&filled); err != nil || !filled {
-		return nil, err
+	told := ""
+	for {
+		filled, err := isFilled(ctx, s.dst, t.Name)
+		switch {
+		case err == nil && !filled:
+			return nil, nil
+		case err == nil:
+			return []string{fmt.Sprintf("%s: is not empty on the target and was not loaded by this stream; TRUNCATE it there, or exclude it", t.Name)}, nil
+		case !pg.Conflict(err) || ctx.Err() != nil:
+			return nil, err
+		}
+		holders, err := apply.Holders(ctx, s.dst, r.config.Stream, []uint32{target.OID}, false)
+		if err != nil {
+			return nil, err
+		}
+		by := words(holders[target.OID])
+		if s.begun {
+			return []string{fmt.Sprintf("%s: is locked on the target by %s; once it is not: pgibex add %s", t.Name, by, t.Name)}, nil
+		}
+		if who := transactions(holders[target.OID]); who != told {
+			told = who
+			r.log.Warn("waiting for a table that is locked on the target", "table", t.Name.String(), "by", by)
+		}
 	}
-	return []string{fmt.Sprintf("%s: is not empty on the target and was not loaded by this stream; TRUNCATE it there, or exclude it", t.Name)}, nil
+}
+
+// isFilled says whether a table of the target has rows; it does not wait long for its lock.
+func isFilled(ctx context.Context, dst *pg.Conn, name catalog.Name) (filled bool, err error) {
+	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		if err := dst.Run(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+			return err
+		}
+		return dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ONLY "+name.SQL()+")").Scan(&filled)
+	})
+	return filled, err
 }

@@ -112,7 +112,7 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 		}
 		found, err := r.checkTable(ctx, s, t)
 		if err == nil && len(found) == 0 {
-			found, err = checkFresh(ctx, s, t)
+			found, err = r.checkFresh(ctx, s, t)
 		}
 		if err != nil {
 			return err

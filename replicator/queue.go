@@ -39,6 +39,9 @@ func (q *queue) push(j job) {
 	})
 }
 
+// putOff queues a job behind all others.
+func (q *queue) putOff(j job) { q.locked(func() { q.jobs = append(q.jobs, j) }) }
+
 // pop waits for a job; false means that there will be none any more.
 func (q *queue) pop() (job, bool) {
 	q.mu.Lock()

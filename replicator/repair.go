@@ -13,7 +13,7 @@ import (
 // repair brings a table in use to what the source has, without emptying it: chunk by chunk the source's rows are merged into it,
 // then what the source does not have is deleted. Its deltas since the repair began are applied afterwards, as after any copy.
 func (w *loadWorker) repair(ctx context.Context, t *loading) error {
-	writer := apply.NewWriter(w.r.target, "repair", w.r.store)
+	writer := apply.NewPieceWriter(w.r.target, "repair", w.r.store)
 	defer writer.Close()
 	chunks, _, err := w.r.loader.Todo(ctx, w.dst, t.number)
 	if err != nil {
@@ -56,8 +56,14 @@ func (w *loadWorker) repairChunk(ctx context.Context, t *loading, c snapshot.Chu
 			return nil
 		case ctx.Err() != nil:
 			return err
-		case pg.State(err) == pg.LockNotAvailable, pg.State(err) == pg.QueryCanceled, errors.As(err, &tableErr) && writer.Soften(t.number, err):
+		case pg.Conflict(err), errors.As(err, &tableErr) && writer.Soften(t.number, err):
 			if err := w.connect(ctx); err != nil {
+				return err
+			}
+			if !pg.Conflict(err) {
+				continue
+			}
+			if err := w.r.locks.nameNow(ctx, w.dst, t.table, false); err != nil {
 				return err
 			}
 		default:

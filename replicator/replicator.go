@@ -34,6 +34,7 @@ type Replicator struct {
 	readTables func() (config.Tables, error) // the configuration as it is now
 
 	courtesy courtesy
+	locks    *targetLocks  // of the present attempt
 	standby  atomic.Bool   // another process carries the stream
 	anew     chan struct{} // ends the present attempt
 
@@ -117,6 +118,9 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 		return err
 	}
 	defer lead.release()
+	if err := lead.conn.Run(ctx, boundedLocks); err != nil {
+		return err
+	}
 	r.reload()
 	if err := r.migrate(ctx, lead.conn); err != nil {
 		return err
@@ -146,6 +150,9 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 		return err
 	}
 	defer sides.close()
+	if err := sides.dst.Run(ctx, boundedLocks); err != nil {
+		return err
+	}
 	late, err := r.install(ctx, sides, g.mark != nil)
 	if err != nil {
 		return err
@@ -155,6 +162,8 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 		return err
 	}
 
+	r.locks = r.newTargetLocks(tables)
+	defer r.locks.close()
 	copied := make(chan *table, len(tables)) // from load to stream
 	stream, todo := r.newStream(sides, tables, copied, g), uncopied(tables)
 	group, ctx := errgroup.WithContext(ctx)
@@ -193,7 +202,11 @@ func (r *Replicator) persist(ctx context.Context, g goal) error {
 			r.log.Info("beginning anew from the target's position", "because", err)
 			return
 		}
-		r.log.Warn("interrupted; will go on from the target's position", "error", err, "retry_in", wait.Round(time.Millisecond).String())
+		attributes := []any{"error", err, "retry_in", wait.Round(time.Millisecond).String()}
+		if by := r.stateLockedBy(ctx, err); by != "" {
+			attributes = append(attributes, "state_locked_by", by)
+		}
+		r.log.Warn("interrupted; will go on from the target's position", attributes...)
 	})
 }
 

@@ -34,6 +34,7 @@ type TableStatus struct {
 	Table         string      `json:"table"`
 	State         state.State `json:"state"`
 	Reason        string      `json:"reason,omitempty"`
+	Waiting       string      `json:"waiting,omitempty"` // for whom, of a table that is behind the others and that they have locked on the target
 	RowsCopied    int64       `json:"rows_copied"`
 	BytesCopied   int64       `json:"bytes_copied"`
 	RowsEstimated int64       `json:"rows_estimated"`
@@ -118,12 +119,16 @@ func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream 
 	if err != nil {
 		return err
 	}
+	locked, err := r.lockedBy(ctx, dst, relations)
+	if err != nil {
+		return err
+	}
 	waiting := false // changes of streaming tables
 	for _, relation := range relations {
 		p := progress[relation.Number]
 		t := TableStatus{
 			Number: relation.Number, Table: relation.Name.String(), State: relation.State, Reason: relation.Reason,
-			RowsCopied: p.Rows, BytesCopied: p.Bytes, RowsEstimated: max(relation.RowsEstimated, p.Rows), Chunks: p.Chunks, ChunksDone: p.Done,
+			Waiting: words(locked[relation.Number]), RowsCopied: p.Rows, BytesCopied: p.Bytes, RowsEstimated: max(relation.RowsEstimated, p.Rows), Chunks: p.Chunks, ChunksDone: p.Done,
 			PendingRows: pending[relation.Number].Rows, PendingBytes: pending[relation.Number].Bytes, DrainBlocks: draining[relation.Number],
 		}
 		if relation.State == state.Copying {

@@ -200,7 +200,7 @@ func (s *stream) poll(ctx context.Context) (more bool, err error) {
 		long = nil
 	}
 	for _, t := range long {
-		if err := s.drain(ctx, t); err != nil {
+		if err := s.drain(ctx, t, false); err != nil {
 			return false, err
 		}
 	}
@@ -383,11 +383,10 @@ func (s *stream) setBacklog() {
 func (s *stream) blame(ctx context.Context, err error) error {
 	tableErr, rejected := errors.AsType[*apply.TableError](err)
 	busy, locked := errors.AsType[*capture.BusyError](err)
-	switch {
-	case ctx.Err() != nil || !rejected && !locked:
+	busyThere, lockedThere := errors.AsType[*apply.BusyError](err)
+	_, deferred := errors.AsType[*apply.DeferredError](err)
+	if ctx.Err() != nil || !rejected && !locked && !lockedThere && !deferred {
 		return err
-	case locked:
-		return s.await(ctx, s.tables[busy.Table], busy)
 	}
 	if s.src.IsClosed() { // lost with the COPY that failed
 		src, err := s.r.source.Connect(ctx, "source")
@@ -396,7 +395,15 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		}
 		s.src = src
 	}
-	if err := s.lookForDrift(ctx); err != nil { // which knows a better reason, if it is one
+	switch {
+	case locked:
+		return s.await(ctx, s.tables[busy.Table], busy)
+	case lockedThere:
+		return s.standAside(ctx, busyThere)
+	case deferred: // the next batch finds out whose it is
+		return nil
+	}
+	if err := s.lookForDrift(ctx, tableErr.Table); err != nil { // which knows a better reason, if it is one
 		return err
 	}
 	t, there := s.tables[tableErr.Table]

@@ -60,7 +60,7 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	}
 	if time.Since(s.upkeep.drift) > driftEvery {
 		s.upkeep.drift = time.Now()
-		if err := s.lookForDrift(ctx); err != nil {
+		if err := s.lookForDrift(ctx, 0); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 		s.upkeep.sequences = time.Now()
 		err := s.syncSequences(ctx)
 		switch state := pg.State(err); {
-		case state == pg.QueryCanceled, state == pg.UndefinedTable: // locked, or dropped meanwhile: next time
+		case state == pg.QueryCanceled, state == pg.UndefinedTable, state == pg.UndefinedSchema: // locked, or dropped meanwhile: next time
 			s.r.log.Debug("sequences can not be read now", "error", err)
 		case err != nil:
 			return err
@@ -141,9 +141,9 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 	return nil
 }
 
-// lookForDrift sets tables aside that others have changed on the source so that their deltas can not be trusted, and
-// reports tables that have come.
-func (s *stream) lookForDrift(ctx context.Context) error {
+// lookForDrift sets tables aside that others have changed on the source so that their deltas can not be trusted, or on the target, and
+// reports tables that have come. failed is the table that could not be written to; 0 if there is none.
+func (s *stream) lookForDrift(ctx context.Context, failed int) error {
 	now, err := catalog.Load(ctx, s.src)
 	if err != nil {
 		return err
@@ -166,6 +166,9 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 		if err := s.setAside(ctx, t, errors.New(why), false); err != nil {
 			return err
 		}
+	}
+	if err := s.lookForDriftThere(ctx, now, failed); err != nil {
+		return err
 	}
 	return s.lookForNew(ctx, now)
 }

@@ -76,6 +76,9 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 		return err
 	}
 	for _, t := range s.Tables {
+		if t.Waiting != "" {
+			fmt.Fprintf(out, "\n%s is locked on the target by %s\n", t.Table, t.Waiting)
+		}
 		if t.State == state.Quarantined {
 			fmt.Fprintf(out, "\n%s is in quarantine: %s\n  once the cause is mended: pgibex resync %s\n", t.Table, t.Reason, t.Table)
 		}

@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// raised are SQLSTATEs that a function of the target raises. Most of them mean something else where the server itself says them.
+var raised = []string{
+	"U0001", "02000", "08006", "25006", "28000", "3F000", "40001", "40P01", "53100", "55000", "55P03", "57014", "57P01", "58030", "72000", "HV000", "XX000",
+}
+
+// Whatever a table of the target raises is that table's, in a copy, a batch or a drain: the others go on.
+func TestWhatATableRaisesIsItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE fine (id int PRIMARY KEY)")
+	s.dst(`CREATE FUNCTION refuse(v text, state text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+			IF v = 'bad' THEN RAISE EXCEPTION 'the rule of %', state USING ERRCODE = state; END IF; RETURN true; END $$;
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.refuse(NEW.v, TG_ARGV[0]); RETURN NEW; END $$`)
+	var tables []string
+	add := func(name, state, how string) {
+		tables = append(tables, name)
+		s.both("CREATE TABLE " + name + " (id int PRIMARY KEY, v text)")
+		s.dst(fmt.Sprintf(how, name, state))
+	}
+	for _, state := range raised {
+		name := strings.ToLower(state)
+		add("check_"+name, state, "ALTER TABLE %s ADD CHECK (refuse(v, '%s'))")
+		add("copy_"+name, state, "ALTER TABLE %s ADD CHECK (refuse(v, '%s'))")
+		s.src("INSERT INTO copy_" + name + " VALUES (1, 'bad')")
+	}
+	add("by_trigger", "40001", "CREATE TRIGGER t BEFORE INSERT ON %s FOR EACH ROW EXECUTE PROCEDURE refuse('%s'); ALTER TABLE by_trigger ENABLE ALWAYS TRIGGER t")
+	add("at_commit", "U0002", "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON %s DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE PROCEDURE refuse('%s'); ALTER TABLE at_commit ENABLE ALWAYS TRIGGER t")
+	s.run()
+	for _, name := range tables {
+		if strings.HasPrefix(name, "copy_") {
+			s.quarantined(name, "the rule of")
+		}
+	}
+	s.streamingBut(len(raised))
+	for _, name := range tables {
+		if !strings.HasPrefix(name, "copy_") {
+			s.src("INSERT INTO " + name + " VALUES (1, 'good')")
+		}
+	}
+	s.streamingBut(len(raised))
+	for i, name := range tables {
+		if !strings.HasPrefix(name, "copy_") {
+			s.src(fmt.Sprintf("INSERT INTO %s VALUES (2, 'bad'); INSERT INTO fine VALUES (%d)", name, i))
+		}
+	}
+	for _, name := range tables {
+		s.quarantined(name, "the rule of")
+	}
+	s.equalTable("public.fine")
+}
+
+// quarantined waits until a table is set aside for a reason that contains all of the texts.
+func (s *stream) quarantined(table string, says ...string) {
+	s.t.Helper()
+	var state, reason string
+	s.eventually(table+" is in quarantine", 60*time.Second, func() bool {
+		state, reason = s.state("public." + table)
+		return state == "quarantined"
+	})
+	for _, text := range says {
+		if !strings.Contains(reason, text) {
+			s.t.Errorf("%s is in quarantine not for %q: %s", table, text, reason)
+		}
+	}
+}
+
+// streamingBut waits until nothing is pending of all tables but so many in quarantine.
+func (s *stream) streamingBut(quarantined int) {
+	s.t.Helper()
+	s.eventually("the other tables stream", 60*time.Second, func() bool {
+		status, aside := s.status(), 0
+		for _, t := range status.Tables {
+			if t.State == "quarantined" {
+				aside++
+			} else if t.PendingRows > 0 {
+				return false
+			}
+		}
+		return aside == quarantined && status.Phase == "streaming" && status.Consistent
+	})
+}

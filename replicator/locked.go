@@ -1,0 +1,270 @@
+package replicator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pgibex/pgibex/apply"
+	"github.com/pgibex/pgibex/internal/hint"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// targetLocks looks, over one session for all who ask, at who holds tables of the target, and names each holder once.
+type targetLocks struct {
+	r    *Replicator
+	oids map[int]uint32 // by table, on the target
+
+	mu      sync.Mutex
+	conn    *pg.Conn
+	looked  time.Time
+	holders map[uint32][]apply.Holder
+	told    map[int]string // by table: the transactions that were named
+}
+
+const (
+	// locksEvery is how old an answer may be: a table that waits goes on so soon after its lock is gone.
+	locksEvery = 250 * time.Millisecond
+	// rowsPatience bounds the wait for transactions that may hold rows of a table before it is tried again: it may be other rows that they hold.
+	rowsPatience = time.Second
+)
+
+func (r *Replicator) newTargetLocks(tables []*table) *targetLocks {
+	l := &targetLocks{r: r, oids: map[int]uint32{}, told: map[int]string{}}
+	for _, t := range tables {
+		if t.load.Target != nil {
+			l.oids[t.number] = t.load.Target.OID
+		}
+	}
+	return l
+}
+
+func (l *targetLocks) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn.CloseNow()
+}
+
+// of returns who holds a table.
+func (l *targetLocks) of(ctx context.Context, number int) ([]apply.Holder, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.looked) >= locksEvery {
+		if l.conn == nil || l.conn.IsClosed() {
+			conn, err := l.r.target.Connect(ctx, "locks")
+			if err != nil {
+				return nil, err
+			}
+			l.conn = conn
+		}
+		oids := make([]uint32, 0, len(l.oids))
+		for _, oid := range l.oids {
+			oids = append(oids, oid)
+		}
+		holders, err := apply.Holders(ctx, l.conn, l.r.config.Stream, oids, false)
+		if err != nil {
+			return nil, err
+		}
+		l.holders, l.looked = holders, time.Now()
+	}
+	return l.holders[l.oids[number]], nil
+}
+
+// name says in the log who holds a table that waits, once, and later that it is free.
+func (l *targetLocks) name(t *table, holders []apply.Holder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, before := transactions(holders), l.told[t.number]
+	switch l.told[t.number] = now; {
+	case now == before:
+	case now != "":
+		l.r.log.Warn("a table is locked on the target; it waits, and the others go on without it", "table", t.name.String(), "by", words(holders))
+	default:
+		l.r.log.Info("a table of the target is not locked any more", "table", t.name.String())
+	}
+}
+
+// nameNow names who is in the way of a table that is being copied: of its rows, or of all that alters it.
+func (l *targetLocks) nameNow(ctx context.Context, dst *pg.Conn, t *table, alters bool) error {
+	oid := l.oids[t.number]
+	holders, err := apply.Holders(ctx, dst, l.r.config.Stream, []uint32{oid}, alters)
+	if err == nil {
+		l.name(t, holders[oid])
+	}
+	return err
+}
+
+// standBy waits until those who hold the table of the target have let go, having named them. Whether it was them is not known of
+// transactions that hold rows: then it waits only for a while.
+func (l *targetLocks) standBy(ctx context.Context, t *table) error {
+	holders, err := l.of(ctx, t.number)
+	if err != nil {
+		return err
+	}
+	first, began := holders, time.Now()
+	ticker := time.NewTicker(locksEvery)
+	defer ticker.Stop()
+	for {
+		l.name(t, holders)
+		held := slices.ContainsFunc(holders, func(h apply.Holder) bool {
+			return h.Whole || time.Since(began) < rowsPatience && slices.ContainsFunc(first, func(f apply.Holder) bool { return f.Transaction == h.Transaction })
+		})
+		if !held {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		if holders, err = l.of(ctx, t.number); err != nil {
+			return err
+		}
+	}
+}
+
+// standAside takes tables that others are at work on out of the batches: the one that a batch could not write to, and all that are
+// held as a whole. Each catches up on its own.
+func (s *stream) standAside(ctx context.Context, busy *apply.BusyError) error {
+	aside := []*table{}
+	for _, t := range s.tables {
+		holders, err := s.r.locks.of(ctx, t.number)
+		if err != nil {
+			return err
+		}
+		if t.number == busy.Table || t.log.Pending() > 0 && slices.ContainsFunc(holders, func(h apply.Holder) bool { return h.Whole }) {
+			aside = append(aside, t)
+		}
+	}
+	for _, t := range aside {
+		s.r.log.Debug("a table can not be written to now", "table", t.name.String(), "error", busy)
+		if err := s.part(ctx, t); err != nil {
+			return err
+		}
+		if t.load.Source.Key != nil {
+			if err := s.drain(ctx, t, true); err != nil {
+				return err
+			}
+			continue
+		}
+		s.drains.Go(func() error {
+			if err := s.r.locks.standBy(ctx, t); err != nil {
+				return err
+			}
+			s.drained <- drained{table: t, to: t.position}
+			return nil
+		})
+	}
+	return nil
+}
+
+// maxConflicts is how often a piece may meet a conflict in a row that is no lock of others before its table is to blame: something of it
+// fails each time in a way that passes elsewhere.
+const maxConflicts = 10
+
+// conflict deals with a piece that met others at work on its table of the target: it waits until they are done, without a worker's slot.
+func (d *drainWorker) conflict(ctx context.Context, err error) error {
+	if pg.State(err) != pg.LockNotAvailable {
+		if d.conflicts++; d.conflicts > maxConflicts {
+			return &apply.TableError{Table: d.table.number, Err: hint.With(err, "find out what does this on the target; then: pgibex resync %s", d.table.name)}
+		}
+	}
+	<-d.slots
+	err = d.r.locks.standBy(ctx, d.table)
+	d.slots <- struct{}{} // those who have it give it back when ctx ends
+	return err
+}
+
+// patiently does something to the target's table until nobody is in the way.
+func (d *drainWorker) patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if busy, ok := errors.AsType[*apply.BusyError](err); ok && ctx.Err() == nil {
+			err = d.conflict(ctx, busy)
+			if err == nil {
+				continue
+			}
+		}
+		return err
+	}
+}
+
+// lockedBy says, at this moment, who on the target is in the way of tables that are behind the others.
+func (r *Replicator) lockedBy(ctx context.Context, dst *pg.Conn, relations []state.Relation) (map[int][]apply.Holder, error) {
+	by := map[int][]apply.Holder{}
+	for _, relation := range relations {
+		copying := relation.State == state.Captured || relation.State == state.Copying
+		if relation.State == state.Quarantined || !copying && relation.Position.IsZero() {
+			continue
+		}
+		var oid *uint32
+		if err := dst.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1)::oid", relation.SQL()).Scan(&oid); err != nil {
+			return nil, err
+		}
+		if oid == nil {
+			continue
+		}
+		holders, err := apply.Holders(ctx, dst, r.config.Stream, []uint32{*oid}, copying)
+		if err != nil {
+			return nil, err
+		}
+		by[relation.Number] = holders[*oid]
+	}
+	return by, nil
+}
+
+// transactions identify holders.
+func transactions(holders []apply.Holder) string {
+	var who []string
+	for _, h := range holders {
+		who = append(who, h.Transaction)
+	}
+	slices.Sort(who)
+	return strings.Join(who, " ")
+}
+
+// words are what an operator reads of holders.
+func words(holders []apply.Holder) string {
+	var by []string
+	for _, h := range holders {
+		by = append(by, h.Text)
+	}
+	return strings.Join(by, "; ")
+}
+
+// boundedLocks keeps the sessions that read and write the stream's state from waiting for others in silence: the attempt ends, and says
+// for whom.
+const boundedLocks = "SET lock_timeout = '10s'"
+
+// stateLockedBy says who holds the stream's own state, if that may be why an attempt has ended with the error; "" otherwise.
+func (r *Replicator) stateLockedBy(ctx context.Context, err error) string {
+	if pg.State(err) != pg.LockNotAvailable && !errors.Is(err, errLockLost) {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	conn, err := r.target.Connect(ctx, "locks")
+	if err != nil {
+		return "" // which the next attempt says
+	}
+	defer conn.CloseNow()
+	var oids []uint32
+	err = conn.QueryRow(ctx, "SELECT ARRAY(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r')",
+		state.Schema(r.config.Stream)).Scan(&oids)
+	if err != nil {
+		return ""
+	}
+	holders, err := apply.Holders(ctx, conn, r.config.Stream, oids, false)
+	if err != nil {
+		return ""
+	}
+	var by []string
+	for _, list := range holders {
+		by = append(by, words(list))
+	}
+	return strings.Join(by, "; ")
+}
