@@ -51,8 +51,9 @@ func (s *stream) leaving() bool {
 type CaughtUp struct {
 	Position    change.Position // up to which the target has everything
 	Took        time.Duration
-	By          string // who did it: this process, or the daemon that carries the stream
-	ForeignKeys int    // of the target, still to be built: its tables do not show one state of the source
+	By          string   // who did it: this process, or the daemon that carries the stream
+	ForeignKeys int      // of the target, still to be built: its tables do not show one state of the source
+	Checks      []string // of the target, put off as long as a daemon carries the stream, or the tables do not show one state
 }
 
 // CatchUp brings the target to everything that the source had committed before the call, copying first what is not
@@ -107,6 +108,13 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		return nil, err
 	}
 	result.ForeignKeys = len(definitions)
+	checks, err := r.loader.Checks(ctx, dst, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range checks {
+		result.Checks = append(result.Checks, d.PutOff())
+	}
 	if len(quarantined) > 0 {
 		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
 	}

@@ -116,7 +116,14 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 		if err := s.lookForDrift(ctx, d.table.number); err != nil || s.aside[d.table.number] { // which knows a better reason
 			return err
 		}
-		return s.setAside(ctx, d.table, d.reason, resumable(d.reason))
+		again, why, err := s.r.relax(ctx, s.src, s.dst, d.table, d.reason)
+		switch {
+		case err != nil:
+			return err
+		case !again:
+			return s.setAside(ctx, d.table, why, resumable(why))
+		}
+		d.to = d.table.position
 	}
 	if d.applied {
 		s.join(d.table)

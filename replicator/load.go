@@ -274,13 +274,21 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 		w.q.push(j)
 		return nil
 	}
+	if connectErr := w.connect(ctx); connectErr != nil {
+		return connectErr
+	}
+	again, why, err := w.r.relax(ctx, w.src, w.dst, j.t.table, err)
+	if err != nil {
+		return err
+	}
+	if again {
+		w.q.push(j)
+		return nil
+	}
 	if !w.q.setGone(j.t) {
 		return nil // another chunk's worker has done it
 	}
-	if err := w.connect(ctx); err != nil {
-		return err
-	}
-	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, err, false); err != nil {
+	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, why, false); err != nil {
 		return err
 	}
 	w.progress.add(Progress{TablesDone: 1})

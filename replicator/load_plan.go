@@ -133,7 +133,7 @@ func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table)
 	if err != nil {
 		return err
 	}
-	if err := r.loader.Begin(ctx, dst, t.load, chunks, from); err != nil {
+	if err := r.loader.Begin(ctx, src, dst, t.load, chunks, from); err != nil {
 		return err
 	}
 	t.state, t.position = state.Copying, from

@@ -253,6 +253,9 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			err = r.buildAside(ctx, s.dst, m.Number) // which may take hours, while the others stream
 		}
 		if err == nil {
+			err = r.buildChecks(ctx, s.dst, m.Number)
+		}
+		if err == nil {
 			err = r.intervene(ctx, s.dst, func() error { return r.store.Remove(ctx, s.dst, m.Number) })
 		}
 		if err != nil {

@@ -26,6 +26,7 @@ type Status struct {
 	BacklogBytes int64         `json:"backlog_bytes"`
 	Tables       []TableStatus `json:"tables"`
 	ForeignKeys  []string      `json:"foreign_key_failures,omitempty"`
+	Checks       []string      `json:"checks_put_off,omitempty"` // checks of the target, and what is with them
 }
 
 // TableStatus is what is known of one table.
@@ -82,7 +83,13 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if err := r.tableStatus(ctx, src, dst, stream, status); err != nil {
 		return nil, err
 	}
-	status.ForeignKeys, err = r.loader.Failures(ctx, dst)
+	if status.ForeignKeys, err = r.loader.Failures(ctx, dst); err != nil {
+		return nil, err
+	}
+	checks, err := r.loader.Checks(ctx, dst, 0)
+	for _, d := range checks {
+		status.Checks = append(status.Checks, d.PutOff())
+	}
 	return status, err
 }
 

@@ -414,7 +414,11 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
 		return nil
 	}
-	return s.setAside(ctx, t, err, resumable(err))
+	again, why, err := s.r.relax(ctx, s.src, s.dst, t, err)
+	if err != nil || again {
+		return err
+	}
+	return s.setAside(ctx, t, why, resumable(why))
 }
 
 // resumable says whether an error leaves a table's deltas worth as much as before.
@@ -443,12 +447,8 @@ func (s *stream) finish(ctx context.Context) error {
 	if !s.consistent() { // rows of different moments need not hold
 		return errGoalReached
 	}
-	definitions, err := s.addForeignKeys(ctx)
-	if err == nil {
-		err = s.r.validate(ctx, definitions)
-	}
-	if err != nil {
-		return fmt.Errorf("build foreign keys: %w", err)
+	if err := s.constraints(ctx); err != nil {
+		return fmt.Errorf("build constraints: %w", err)
 	}
 	return errGoalReached
 }

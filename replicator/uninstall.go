@@ -76,6 +76,9 @@ func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) erro
 	if err := r.buildForeignKeys(ctx, lead.conn); err != nil {
 		return err
 	}
+	if err := r.buildChecks(ctx, lead.conn, 0); err != nil {
+		return err
+	}
 	return r.store.Uninstall(ctx, lead.conn)
 }
 
@@ -116,16 +119,29 @@ func (r *Replicator) buildForeignKeys(ctx context.Context, dst *pg.Conn) error {
 	if err != nil {
 		return err
 	}
+	return r.buildConstraints(ctx, dst, definitions)
+}
+
+// buildChecks builds those that were put off, of one table or (number 0) of all.
+func (r *Replicator) buildChecks(ctx context.Context, dst *pg.Conn, number int) error {
+	checks, err := r.loader.Checks(ctx, dst, number)
+	if err != nil {
+		return err
+	}
+	return r.buildConstraints(ctx, dst, checks)
+}
+
+func (r *Replicator) buildConstraints(ctx context.Context, dst *pg.Conn, definitions []snapshot.Definition) error {
 	for _, d := range definitions {
-		err := r.loader.AddForeignKey(ctx, dst, d)
+		err := r.loader.AddConstraint(ctx, dst, d)
 		if err := r.built(ctx, dst, d, err); err != nil {
 			return err
 		}
 		if err != nil {
 			continue
 		}
-		if err := r.loader.ValidateForeignKey(ctx, dst, d); err != nil {
-			r.log.Warn("a foreign key of the target does not hold and stays NOT VALID", "error", err)
+		if err := r.loader.ValidateConstraint(ctx, dst, d); err != nil {
+			r.log.Warn("a "+d.Kind+" of the target does not hold and stays NOT VALID", "error", err)
 		}
 	}
 	return nil

@@ -48,7 +48,19 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		}
 	}
 	results, err := verify.New(r.source, r.target, r.store, verify.Options{}).Tables(ctx, pairs)
-	return append(results, skipped...), err
+	if err != nil {
+		return nil, err
+	}
+	results = append(results, skipped...)
+	checks, err := r.loader.Checks(ctx, s.dst, 0)
+	for _, d := range checks {
+		for i, result := range results {
+			if result.Table.SQL() == d.TableSQL {
+				results[i].Notes = append(result.Notes, d.PutOff())
+			}
+		}
+	}
+	return results, err
 }
 
 func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {

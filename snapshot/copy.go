@@ -21,7 +21,7 @@ func Session(ctx context.Context, src *pg.Conn) error {
 
 // Begin records the plan of a table's copy and, where the table is empty, drops what would slow it down, all in one transaction. Everything
 // committed on the source after the position must be captured.
-func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chunk, from change.Position) error {
+func (l *Loader) Begin(ctx context.Context, src, dst *pg.Conn, t Table, chunks []Chunk, from change.Position) error {
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
@@ -32,7 +32,11 @@ func (l *Loader) Begin(ctx context.Context, dst *pg.Conn, t Table, chunks []Chun
 		if err := l.insertChunks(ctx, dst, t.Number, chunks); err != nil || t.Method != state.Load {
 			return err
 		}
-		return l.putOff(ctx, dst, t)
+		if err := l.putOff(ctx, dst, t); err != nil {
+			return err
+		}
+		_, err := l.putOffChecks(ctx, src, dst, t, func(checkOf) bool { return true })
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("begin to copy %s: %w", t.Source.Name, err)

@@ -15,14 +15,17 @@ import (
 //go:embed sql/definitions.sql
 var definitionsSQL string
 
-// Definition is an index or constraint that was dropped for the copy.
+// Definition is an index or constraint that was dropped for the copy, or a CHECK put off for longer.
 type Definition struct {
 	Number     int
 	Kind, Name string
 	TableSQL   string
 	Statements []string
-	Ordinal    int // 0 primary key, 1 unique, 2 other index, 3 foreign key
+	Ordinal    int    // 0 primary key, 1 unique, 2 other index, 3 foreign key, 4 check
+	Failure    string // why it could not be built; read by Checks
 }
+
+const lastOrdinal = 4
 
 // Unique says whether the index belongs to a constraint or is unique.
 func (d Definition) Unique() bool { return d.Ordinal < 2 }
@@ -30,13 +33,15 @@ func (d Definition) Unique() bool { return d.Ordinal < 2 }
 // lockTimeout bounds how long we wait for a lock on a table of the target, in front of its readers.
 const lockTimeout = "SET LOCAL lock_timeout = '5s'"
 
+// dropped is a definition that is in place, and the statement that drops it.
+type dropped struct {
+	Definition
+	drop string
+}
+
 // putOff drops the indexes of a table and every foreign key from and to it, and keeps their definitions.
 // What something else depends on stays.
 func (l *Loader) putOff(ctx context.Context, dst *pg.Conn, t Table) error {
-	type dropped struct {
-		Definition
-		drop string
-	}
 	if err := dst.Run(ctx, lockTimeout); err != nil {
 		return err
 	}
@@ -52,30 +57,32 @@ func (l *Loader) putOff(ctx context.Context, dst *pg.Conn, t Table) error {
 		return err
 	}
 	for _, d := range all {
-		err := dst.Run(ctx, "SAVEPOINT dropping; "+d.drop+"; RELEASE dropping")
-		if state := pg.State(err); state == pg.DependentObjects {
-			if err := dst.Run(ctx, "ROLLBACK TO dropping"); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("drop %s %s: %w", d.Kind, d.Name, err)
-		}
-		_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (table_sql, kind, name) DO UPDATE SET number = EXCLUDED.number, failure = NULL"),
-			t.Number, d.Kind, d.Name, d.Ordinal, d.TableSQL, d.Statements)
-		if err != nil {
+		if err := l.drop(ctx, dst, t.Number, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Definitions reads what is still to be built, in the order in which it is: of one table without foreign keys, or (number 0) all
+// drop keeps a definition and drops what it defines, unless something depends on that.
+func (l *Loader) drop(ctx context.Context, dst *pg.Conn, number int, d dropped) error {
+	err := dst.Run(ctx, "SAVEPOINT dropping; "+d.drop+"; RELEASE dropping")
+	if pg.State(err) == pg.DependentObjects {
+		return dst.Run(ctx, "ROLLBACK TO dropping")
+	}
+	if err != nil {
+		return fmt.Errorf("drop %s %s: %w", d.Kind, d.Name, err)
+	}
+	_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (table_sql, kind, name) DO UPDATE SET number = EXCLUDED.number, failure = NULL"),
+		number, d.Kind, d.Name, d.Ordinal, d.TableSQL, d.Statements)
+	return err
+}
+
+// Definitions reads what is still to be built, in the order in which it is: the indexes of one table, or (number 0) all
 // foreign keys but those that did not hold when they were tried.
 func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]Definition, error) {
 	rows, err := dst.Query(ctx, l.Store.SQL(`SELECT number, kind, name, table_sql, statements, ordinal FROM {{schema}}.definition
-		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind <> 'foreign key' AND number = $1 END ORDER BY ordinal, name`), number)
+		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind NOT IN ('foreign key', 'check') AND number = $1 END ORDER BY ordinal, name`), number)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +95,7 @@ func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]D
 // Unbuilt says whether indexes of a table are still to be built.
 func (l *Loader) Unbuilt(ctx context.Context, dst *pg.Conn, name catalog.Name) (unbuilt bool, err error) {
 	err = dst.QueryRow(ctx, l.Store.SQL(`SELECT EXISTS (SELECT 1 FROM {{schema}}.definition JOIN {{schema}}.relation USING (number)
-		WHERE kind <> 'foreign key' AND schema_name = $1 AND table_name = $2)`), name.Schema, name.Relation).Scan(&unbuilt)
+		WHERE kind NOT IN ('foreign key', 'check') AND schema_name = $1 AND table_name = $2)`), name.Schema, name.Relation).Scan(&unbuilt)
 	return unbuilt, err
 }
 
@@ -119,11 +126,11 @@ func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold fun
 	return nil
 }
 
-// AddForeignKey makes a foreign key that is not checked yet: a short lock on both tables, not to be asked for while a
+// AddConstraint makes a foreign key or CHECK that is not validated yet: a short lock on its tables, not to be asked for while a
 // transaction of ours holds one of them.
-func (l *Loader) AddForeignKey(ctx context.Context, dst *pg.Conn, d Definition) error {
+func (l *Loader) AddConstraint(ctx context.Context, dst *pg.Conn, d Definition) error {
 	var there bool
-	err := dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conname = $1 AND conrelid = $2::text::pg_catalog.regclass)",
+	err := dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE contype IN ('f', 'c') AND conname = $1 AND conrelid = $2::text::pg_catalog.regclass)",
 		d.Name, d.TableSQL).Scan(&there)
 	if err == nil && !there {
 		var add []string
@@ -137,31 +144,41 @@ func (l *Loader) AddForeignKey(ctx context.Context, dst *pg.Conn, d Definition) 
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("add foreign key %s of %s: %w", d.Name, d.TableSQL, err)
+		return fmt.Errorf("add %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, err)
 	}
 	return nil
 }
 
-// ValidateForeignKey checks every row against a foreign key that AddForeignKey made, with a lock that keeps nobody from writing, and
+// ValidateConstraint checks every row against a constraint that AddConstraint made, with a lock that keeps nobody from writing, and
 // forgets its definition.
-func (l *Loader) ValidateForeignKey(ctx context.Context, dst *pg.Conn, d Definition) error {
-	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+func (l *Loader) ValidateConstraint(ctx context.Context, dst *pg.Conn, d Definition) error {
+	err := l.validate(ctx, dst, d, "")
+	if d.Kind == check && pg.Rejected(err) && pg.State(err) != pg.CheckViolation { // its function may need the path that it was written for
+		var session string
+		if dst.QueryRow(ctx, ownerSQL, d.TableSQL).Scan(&session) == nil {
+			err = l.validate(ctx, dst, d, session)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("validate %s %s of %s: %w", d.Kind, d.Name, d.TableSQL, pg.Detailed(err))
+}
+
+func (l *Loader) validate(ctx context.Context, dst *pg.Conn, d Definition, session string) error {
+	return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		for _, statement := range d.Statements {
 			if isValidation(statement) {
-				if err := dst.Run(ctx, statement); err != nil {
+				if err := dst.Run(ctx, session+statement+"; RESET ROLE"); err != nil {
 					return err
 				}
 			}
 		}
 		return l.Forget(ctx, dst, d)
 	})
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("validate foreign key %s of %s: %w", d.Name, d.TableSQL, pg.Detailed(err))
 }
 
-// Fail notes why a foreign key could not be built; it is left alone until ForgetFailures.
+// Fail notes why a constraint could not be built or validated; a foreign key is left alone until ForgetFailures.
 func (l *Loader) Fail(ctx context.Context, dst *pg.Conn, d Definition, cause error) error {
 	_, err := dst.Exec(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = $1 WHERE table_sql = $2 AND kind = $3 AND name = $4"),
 		cause.Error(), d.TableSQL, d.Kind, d.Name)
@@ -178,12 +195,12 @@ func (l *Loader) Forget(ctx context.Context, dst *pg.Conn, d Definition) error {
 
 // ForgetFailures lets foreign keys that did not hold be tried again.
 func (l *Loader) ForgetFailures(ctx context.Context, dst *pg.Conn) error {
-	return dst.Run(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = NULL WHERE failure IS NOT NULL"))
+	return dst.Run(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = NULL WHERE kind = 'foreign key' AND failure IS NOT NULL"))
 }
 
 // Failures are the foreign keys that could not be validated, each with its reason.
 func (l *Loader) Failures(ctx context.Context, dst *pg.Conn) ([]string, error) {
-	rows, err := dst.Query(ctx, l.Store.SQL("SELECT failure FROM {{schema}}.definition WHERE failure IS NOT NULL ORDER BY table_sql, name"))
+	rows, err := dst.Query(ctx, l.Store.SQL("SELECT failure FROM {{schema}}.definition WHERE kind = 'foreign key' AND failure IS NOT NULL ORDER BY table_sql, name"))
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ included by the configuration and not replicated.`,
 				if done.ForeignKeys > 0 {
 					fmt.Fprintf(c.OutOrStdout(), "foreign keys of the target still to be built: %d; the tables do not show one moment of the source while so much is written\n", done.ForeignKeys)
 				}
+				for _, check := range done.Checks {
+					fmt.Fprintln(c.OutOrStdout(), check)
+				}
 			}
 			return err
 		},

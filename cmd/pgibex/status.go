@@ -51,8 +51,8 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 	if len(s.Tables) > 0 && !s.Consistent {
 		fmt.Fprintln(out, "the target does not show one state of the source yet")
 	}
-	for _, failure := range s.ForeignKeys {
-		fmt.Fprintln(out, failure)
+	for _, problem := range append(s.ForeignKeys, s.Checks...) {
+		fmt.Fprintln(out, problem)
 	}
 	if len(s.Tables) == 0 {
 		return nil

@@ -17,6 +17,7 @@ import (
 // SQLSTATEs that somebody branches on.
 const (
 	UniqueViolation       = "23505"
+	CheckViolation        = "23514"
 	ExclusionViolation    = "23P01"
 	LockNotAvailable      = "55P03"
 	QueryCanceled         = "57014"

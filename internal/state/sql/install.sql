@@ -44,11 +44,11 @@ CREATE TABLE {{schema}}.chunk (
     PRIMARY KEY (number, chunk)
 );
 
--- Indexes and constraints that were dropped for the copy, until they are built again.
+-- Indexes and constraints that were dropped for the copy, and checks put off for as long as the stream goes, until they are built again.
 CREATE TABLE {{schema}}.definition (
     number     integer NOT NULL,
     name       text NOT NULL,
-    kind       text NOT NULL CHECK (kind IN ('index', 'constraint', 'foreign key')),
+    kind       text NOT NULL CHECK (kind IN ('index', 'constraint', 'foreign key', 'check')),
     ordinal    integer NOT NULL,                 -- the order in which a table's are built
     table_sql  text NOT NULL,                    -- the table it belongs to, quoted
     statements text[] NOT NULL,
