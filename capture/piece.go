@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"io"
 
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
@@ -29,12 +30,14 @@ func (v *View) Backlog(l *Log) []Range {
 // Piece reads the keys of a run of blocks that changed since the position, and their rows as they are now.
 func (c *Capture) Piece(conn *pg.Conn, l *Log, r Range, since change.Snapshot) change.CopyFunc {
 	condition := pg.InBlocks(conn.Version, "ctid", r.From, r.To) + " AND " + unapplied(since)
-	v := &View{conn: conn, script: c.script}
-	return v.copyOut(rowsSQL(l.Table, []string{c.script.delta(l.Number, r.Segment)}, condition))
+	query := rowsSQL(l.Table, []string{c.script.delta(l.Number, r.Segment)}, condition)
+	return func(ctx context.Context, w io.Writer) error {
+		return conn.CopyRows(ctx, query, 1, l.Table.KeyNames(), w)
+	}
 }
 
 // BeginPiece begins the transaction of one piece, in the same manner as Open. The table is locked before the snapshot is
 // taken: a table that is rewritten in between looks empty in an older snapshot.
 func (c *Capture) BeginPiece(ctx context.Context, conn *pg.Conn, l *Log) error {
-	return l.lock(ctx, conn, beginRead+"; ")
+	return l.lock(ctx, conn, beginRead+"; "+pg.Reading+"; ")
 }

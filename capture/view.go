@@ -195,7 +195,7 @@ var errRewritten = errors.New("it was rewritten or truncated since the snapshot 
 func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		// The catalog's row is that of our snapshot, the function's answer that of this moment.
-		results, err := v.conn.PgConn().Exec(ctx, fmt.Sprintf(`SAVEPOINT reading; LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT;
+		results, err := v.conn.PgConn().Exec(ctx, fmt.Sprintf(pg.Reading+`; LOCK TABLE ONLY %s IN ACCESS SHARE MODE NOWAIT;
 			SELECT 1 FROM pg_catalog.pg_class WHERE oid = %d AND relfilenode = pg_catalog.pg_relation_filenode(oid) AND oid = %s::pg_catalog.regclass`,
 			l.Table.SQL(), l.Table.OID, pg.Literal(l.Table.SQL()))).ReadAll()
 		switch {
@@ -206,7 +206,7 @@ func (v *View) copyTable(l *Log, query string) change.CopyFunc {
 		case len(results[len(results)-1].Rows) == 0:
 			return &BusyError{l.Number, errRewritten}
 		}
-		if err := v.copyOut(query)(ctx, w); err != nil {
+		if err := v.conn.CopyRows(ctx, query, 1, l.Table.KeyNames(), w); err != nil {
 			if pg.State(err) == pg.QueryCanceled { // given up for somebody who waits for the table
 				err = &BusyError{l.Number, err}
 			}

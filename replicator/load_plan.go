@@ -129,7 +129,9 @@ func (r *Replicator) beginCopy(ctx context.Context, src, dst *pg.Conn, t *table)
 	if err != nil {
 		return err
 	}
+	done := r.courtesy.reading()
 	chunks, err := r.loader.Plan(ctx, src, t.load, sizes)
+	done()
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,15 @@ func (w *loadWorker) repair(ctx context.Context, t *loading) error {
 		return err
 	}
 	w.progress.add(Progress{Chunks: len(chunks)})
+	spared := &snapshot.Spared{}
 	for _, c := range chunks {
-		gone := func() change.CopyFunc { return w.r.loader.Gone(w.src, w.dst, t.load, c) }
+		gone := func() change.CopyFunc { return w.r.loader.Gone(w.src, w.dst, t.load, c, spared) }
 		if err := w.repairChunk(ctx, t, c, writer, gone); err != nil {
 			return err
 		}
+	}
+	if n := spared.Places(); n > 0 {
+		w.r.log.Warn("an index of the source does not find rows of its table; pgibex verify names them", "table", t.name.String(), "index", t.load.Source.Key.Index, "rows", n)
 	}
 	return nil
 }

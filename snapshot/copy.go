@@ -167,7 +167,7 @@ var ErrRewritten = errors.New("the table was rewritten on the source since its c
 // open begins the source's transaction. The table is locked before the snapshot is taken: one that is rewritten in between
 // looks empty in an older snapshot. Once it is locked, its name and its heap stay what they are.
 func (t Table) open(ctx context.Context, src *pg.Conn, c Chunk, clock Clock) (at change.Position, err error) {
-	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+	if err := src.Run(ctx, pg.BeginSnapshot+"; LOCK TABLE ONLY "+t.Source.SQL()+" IN ACCESS SHARE MODE; "+pg.Reading); err != nil {
 		return at, err
 	}
 	if at, err = clock.Now(ctx, src); err != nil {
@@ -219,7 +219,7 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 	}
 	err = pg.Pipe(ctx, func(ctx context.Context, w io.Writer) error {
 		rows.to = w
-		if err := src.CopyOut(ctx, "COPY ("+t.query(c, src.Version)+") TO STDOUT", rows); err != nil {
+		if err := src.CopyRows(ctx, t.query(c, src.Version), 0, t.Source.KeyNames(), rows); err != nil {
 			return err
 		}
 		return src.Run(ctx, "COMMIT") // the table's lock is not kept while the target is busy

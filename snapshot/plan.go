@@ -109,6 +109,9 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 	return divide(keyRange, *low, *high, wanted), nil // the last chunk has no upper bound
 }
 
+// completeWithin bounds the statement that counts a table's rows before its copy.
+const completeWithin = 5 * time.Second
+
 func (s Sizes) blocks(wanted int64) []Chunk {
 	chunks := divide(blockRange, 0, s.Heap/pg.BlockSize, wanted)
 	for i := range chunks {
@@ -117,7 +120,9 @@ func (s Sizes) blocks(wanted int64) []Chunk {
 	return chunks
 }
 
-// clustered says whether the heap's order follows a key that is one integer: then a range of the key is a run of the heap.
+// clustered says whether the heap's order follows a key that is one integer: then a range of the key is a run of the heap, and reading it by
+// the index costs half of what reading blocks does (before 14). Not where the index is known to lack rows, and not for a repair, which
+// is asked for when something is wrong.
 func (l *Loader) clustered(ctx context.Context, src *pg.Conn, t Table) (bool, error) {
 	key := t.Source.KeyColumns()
 	if len(key) != 1 {
@@ -131,7 +136,11 @@ func (l *Loader) clustered(ctx context.Context, src *pg.Conn, t Table) (bool, er
 	var correlation float64
 	err := src.QueryRow(ctx, "SELECT coalesce(max(abs(correlation)), 0)::float8 FROM pg_catalog.pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3 AND NOT inherited",
 		t.Source.Schema, t.Source.Relation, key[0].Name).Scan(&correlation)
-	return correlation > 0.9, err
+	if err != nil || correlation <= 0.9 || t.Method == state.Repair {
+		return false, err
+	}
+	complete, known, err := t.Source.Complete(ctx, src, completeWithin)
+	return complete || !known, err
 }
 
 // divide cuts the range from low to before high into about as many chunks as wanted. Of a key's range the outermost are

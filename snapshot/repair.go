@@ -23,7 +23,7 @@ func (l *Loader) Rows(src *pg.Conn, t Table, c Chunk, clock Clock) change.CopyFu
 		if _, err := t.open(ctx, src, c, clock); err != nil {
 			return err
 		}
-		return src.CopyOut(ctx, "COPY ("+t.query(c, src.Version, "true")+") TO STDOUT", w)
+		return src.CopyRows(ctx, t.query(c, src.Version, "true"), 1, t.Source.KeyNames(), w)
 	}
 }
 
@@ -77,9 +77,9 @@ const sweepSize = 8 << 20
 // lookedUp is how many keys one statement asks the source for.
 const lookedUp = 5000
 
-// Gone reads the keys in a run of the target's blocks that the source has no row for, each behind the mark of one that is gone.
-// ErrRewritten if the blocks are those of another heap by now.
-func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
+// Gone reads the keys in a run of the target's blocks that the source has no row for, each behind the mark of one that is gone. The source's
+// rows that its index does not find are spared. ErrRewritten if the blocks are those of another heap by now.
+func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk, spared *Spared) change.CopyFunc {
 	return func(ctx context.Context, w io.Writer) error {
 		var same bool
 		err := src.QueryRow(ctx, "SELECT $1::text::pg_catalog.regclass::oid = $2::oid", t.Source.SQL(), t.Source.OID).Scan(&same)
@@ -89,7 +89,7 @@ func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk) change.CopyFunc {
 		if !same {
 			return change.ErrReplaced
 		}
-		s := sweeper{src: src, query: t.missingSQL(), keys: make([][]string, len(t.Source.KeyColumns())), to: w}
+		s := sweeper{src: src, table: t, spared: spared, keys: make([][]string, len(t.Source.KeyColumns())), to: w}
 		return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 			if err := dst.Run(ctx, "LOCK TABLE ONLY "+t.Target.SQL()+" IN ACCESS SHARE MODE"); err != nil {
 				return err
@@ -122,23 +122,31 @@ func (t Table) keysSQL(c Chunk, dst *pg.Conn) string {
 	return fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(fields, ", "), t.Target.SQL(), pg.InBlocks(dst.Version, "ctid", *c.Low, *c.High))
 }
 
-// missingSQL numbers, of the keys given as one array of text for each column, those that the source has no row for.
-func (t Table) missingSQL() string {
+// missingSQL numbers, of the keys given as one array of text for each column, those that the source has no row for, by its index or at one
+// of the places given.
+func (t Table) missingSQL(places []string) string {
 	given, on := []string{"pg_catalog.unnest($1::int[]) AS n"}, []string{}
 	for i, column := range t.Source.KeyColumns() {
 		given = append(given, fmt.Sprintf("pg_catalog.unnest($%d::text[])::%s AS k%d", i+2, column.BaseType, i+1))
 		on = append(on, fmt.Sprintf("t.%s %s g.k%d", pg.Ident(column.Name), t.Source.Key.Equal[i], i+1))
 	}
-	return fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
+	query := fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
 		strings.Join(given, ", "), t.Source.SQL(), strings.Join(on, " AND "))
+	if len(places) > 0 {
+		// Read apart, or the planner might look there by the index.
+		query += fmt.Sprintf(" AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM ONLY %s WHERE ctid = ANY (%s::pg_catalog.tid[]) OFFSET 0) t WHERE %s)",
+			t.Source.SQL(), pg.Literal(`{"`+strings.Join(places, `","`)+`"}`), strings.Join(on, " AND "))
+	}
+	return query
 }
 
 // sweeper asks the source for the keys it is given, many at a time, and writes those that are gone.
 type sweeper struct {
-	src   *pg.Conn
-	query string
-	keys  [][]string // of each column
-	to    io.Writer
+	src    *pg.Conn
+	table  Table
+	spared *Spared
+	keys   [][]string // of each column
+	to     io.Writer
 }
 
 func (s *sweeper) take(ctx context.Context, rows pgx.Rows) error {
@@ -179,14 +187,21 @@ func (s *sweeper) askFor(ctx context.Context, from, to int) error {
 	for _, keys := range s.keys {
 		args = append(args, keys[from:to])
 	}
-	err := s.src.Each(ctx, s.query, args, func(rows pgx.Rows) error {
-		var n int
-		if err := rows.Scan(&n); err != nil {
+	gone, err := s.missing(ctx, args)
+	if err == nil && len(gone) > 0 && !s.spared.known { // seldom: only now it is worth knowing
+		if err := s.spared.look(ctx, s.src, s.table); err != nil {
 			return err
 		}
-		return s.gone(n)
-	})
+		gone, err = s.missing(ctx, args)
+	}
 	switch {
+	case err == nil:
+		for _, n := range gone {
+			if err := s.gone(n); err != nil {
+				return err
+			}
+		}
+		return nil
 	case !strings.HasPrefix(pg.State(err), "22"):
 		return err
 	case to-from == 1:
@@ -197,6 +212,55 @@ func (s *sweeper) askFor(ctx context.Context, from, to int) error {
 		return err
 	}
 	return s.askFor(ctx, half, to)
+}
+
+func (s *sweeper) missing(ctx context.Context, args []any) (gone []int, err error) {
+	err = s.src.Each(ctx, s.table.missingSQL(s.spared.places), args, func(rows pgx.Rows) error {
+		var n int
+		err := rows.Scan(&n)
+		gone = append(gone, n)
+		return err
+	})
+	return gone, err
+}
+
+// Spared are the places of the source's rows that a look-up by their keys does not find: their keys are not gone. It is filled when the first
+// key of a table's sweep seems to be gone, and how far it is filled is kept where that was given up for somebody else.
+type Spared struct {
+	known  bool
+	next   int64 // block
+	places []string
+}
+
+// Places are how many rows are spared.
+func (s *Spared) Places() int { return len(s.places) }
+
+// sparedRun is how many blocks one statement looks at.
+const sparedRun = 2048
+
+func (s *Spared) look(ctx context.Context, src *pg.Conn, t Table) error {
+	complete, known, err := t.Source.Complete(ctx, src, completeWithin)
+	if err != nil {
+		return err
+	}
+	var blocks int64
+	if !known || !complete {
+		err := src.QueryRow(ctx, "SELECT coalesce(pg_catalog.pg_relation_size($1::oid) / $2::bigint, 0)", t.Source.OID, pg.BlockSize).Scan(&blocks)
+		if err != nil {
+			return err
+		}
+	}
+	for ; s.next < blocks; s.next += sparedRun {
+		found, err := t.Source.Unindexed(ctx, src, s.next, min(s.next+sparedRun, blocks))
+		if err != nil {
+			return err
+		}
+		for _, u := range found {
+			s.places = append(s.places, u.CTID)
+		}
+	}
+	s.known = true
+	return nil
 }
 
 func (s *sweeper) gone(n int) error {

@@ -123,6 +123,9 @@ func (v *Verifier) plan(ctx context.Context, s *sessions, tables []*table) ([]*j
 				return nil, fmt.Errorf("plan the comparison of %s: %w", t.source.Name, err)
 			}
 		}
+		if t.source.Key != nil {
+			jobs = append(jobs, &job{table: t, index: true})
+		}
 		for _, r := range stripes {
 			jobs = append(jobs, &job{table: t, keys: r})
 		}
@@ -134,6 +137,7 @@ func (v *Verifier) plan(ctx context.Context, s *sessions, tables []*table) ([]*j
 type job struct {
 	*sessions
 	table   *table
+	index   bool     // the source's index is compared with its heap, nothing else
 	keys    keyRange // of a table compared by ranges
 	options Options
 	follow  *follower
@@ -150,6 +154,8 @@ func (v *Verifier) run(ctx context.Context, j *job, s *sessions, follow *followe
 	switch {
 	case j.table.result.closed():
 		return nil
+	case j.index:
+		compare = j.compareIndex
 	case j.table.ranged():
 		compare = j.compareRanges
 	case j.table.source.Key == nil:

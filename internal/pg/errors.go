@@ -122,6 +122,9 @@ func class(code string) string { return code[:min(2, len(code))] }
 // type, a right, whatever a function of its checks and triggers raises): the same would be refused again, and no other table is
 // concerned. That is every error of a server but those known to be the server's, the session's or a conflict's.
 func Rejected(err error) bool {
+	if _, ok := errors.AsType[*TooLongError](err); ok {
+		return true
+	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case !ok || pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC":

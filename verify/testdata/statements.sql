@@ -40,8 +40,9 @@ SELECT g.n, md5(convert_to(ROW(t."c", t."n")::text, 'UTF8')) FROM (SELECT unnest
 SELECT DISTINCT format('%s', coalesce(s.k1, d.k1)), format('%s', coalesce(s.k2, d.k2)) FROM pg_temp.verify_source s FULL JOIN (SELECT t."c" AS k1, t."n" AS k2, md5(convert_to(ROW(t."c", t."n")::text, 'UTF8'))::uuid AS h FROM ONLY "public"."t" t OFFSET 0) d ON d.k1 OPERATOR(public.=) s.k1 AND d.k2 OPERATOR(pg_catalog.=) s.k2 WHERE s.h IS DISTINCT FROM d.h
 
 -- blocks before 14
-t.ctid = ANY (ARRAY(SELECT ('(' || b || ',' || i || ')')::pg_catalog.tid
-		FROM pg_catalog.generate_series(0::bigint, 127::bigint) b, pg_catalog.generate_series(1, 291) i))
+t.ctid = ANY (ARRAY(SELECT (block || line)::pg_catalog.tid
+		FROM (SELECT '(' || b AS block FROM pg_catalog.generate_series(0::bigint, 127::bigint) b OFFSET 0) b,
+			(SELECT ',' || i || ')' AS line FROM pg_catalog.generate_series(1, 291) i OFFSET 0) l))
 
 -- blocks
 t.ctid >= '(128,0)' AND t.ctid < '(256,0)'

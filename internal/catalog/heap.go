@@ -1,0 +1,71 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgibex/pgibex/internal/pg"
+)
+
+// The index of a key may lack rows of its table: a collation was changed under it, or a bug has built it so (CREATE INDEX CONCURRENTLY
+// before 9.2.3). Whoever looks a row up by its key does not find it then, and whoever reads the table does.
+
+// Complete says whether a look-up by the key finds every row: whether the index counts as many as the heap, in one snapshot. known is
+// false where that cannot be told within the time.
+func (t *Table) Complete(ctx context.Context, conn *pg.Conn, within time.Duration) (complete, known bool, err error) {
+	keys := make([]string, len(t.Key.Columns))
+	for i, name := range t.KeyNames() {
+		keys[i] = pg.Ident(name)
+	}
+	// A column that no index has makes the first read the heap; only an index has the second's order without sorting.
+	query := fmt.Sprintf("SELECT (SELECT count(ctid) FROM ONLY %[1]s) = (SELECT count(*) FROM (SELECT 1 FROM ONLY %[1]s ORDER BY %[2]s OFFSET 0) i)",
+		t.SQL(), strings.Join(keys, ", "))
+	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off",
+		pg.BeginSnapshot, within.Milliseconds())
+	err = conn.InTx(ctx, begin, func(ctx context.Context) error { return conn.QueryRow(ctx, query).Scan(&complete) })
+	if pg.State(err) == pg.QueryCanceled && ctx.Err() == nil {
+		return false, false, nil
+	}
+	return complete, err == nil, err
+}
+
+// Unindexed is a row that a look-up by its key does not find.
+type Unindexed struct {
+	CTID string
+	Key  []string // the text of each column
+}
+
+// Unindexed reads which rows in a run of blocks, to excluded, a look-up by their keys does not find.
+func (t *Table) Unindexed(ctx context.Context, conn *pg.Conn, from, to int64) (found []Unindexed, err error) {
+	begin := pg.BeginSnapshot + "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+	err = conn.InTx(ctx, begin, func(ctx context.Context) error {
+		return conn.Each(ctx, t.unindexedSQL(conn.Version, from, to), nil, func(rows pgx.Rows) error {
+			u := Unindexed{Key: make([]string, len(t.Key.Columns))}
+			fields := []any{&u.CTID}
+			for i := range u.Key {
+				fields = append(fields, &u.Key[i])
+			}
+			err := rows.Scan(fields...)
+			found = append(found, u)
+			return err
+		})
+	})
+	return found, err
+}
+
+// unindexedSQL reads the heap apart, lest the planner takes the index for the way to it as well; and IS FALSE, because a comparison by = would be
+// a way to the row beside the index.
+func (t *Table) unindexedSQL(version int, from, to int64) string {
+	keys, fields, on := []string{"ctid"}, []string{"h.ctid::text"}, []string{}
+	for i, name := range t.KeyNames() {
+		keys = append(keys, fmt.Sprintf("%s AS k%d", pg.Ident(name), i+1))
+		fields = append(fields, fmt.Sprintf("h.k%d::text", i+1))
+		on = append(on, fmt.Sprintf("i.%s %s h.k%d", pg.Ident(name), t.Key.Equal[i], i+1))
+	}
+	return fmt.Sprintf("SELECT %s FROM (SELECT %s FROM ONLY %[3]s WHERE %[4]s OFFSET 0) h WHERE NOT EXISTS (SELECT 1 FROM ONLY %[3]s i WHERE %[5]s AND (i.ctid <> h.ctid) IS FALSE)",
+		strings.Join(fields, ", "), strings.Join(keys, ", "), t.SQL(), pg.InBlocks(version, "ctid", from, to), strings.Join(on, " AND "))
+}
