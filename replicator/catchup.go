@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
 
@@ -103,17 +104,8 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 			result.Position = mark
 		}
 	}
-	definitions, err := r.loader.Definitions(ctx, dst, 0)
-	if err != nil {
+	if err := r.unbuilt(ctx, dst, result); err != nil {
 		return nil, err
-	}
-	result.ForeignKeys = len(definitions)
-	checks, err := r.loader.Checks(ctx, dst, 0)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range checks {
-		result.Checks = append(result.Checks, d.PutOff())
 	}
 	if len(quarantined) > 0 {
 		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
@@ -126,6 +118,20 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		return result, fmt.Errorf("the target does not have everything:\n%s", strings.Join(missing, "\n"))
 	}
 	return result, nil
+}
+
+// unbuilt notes which constraints the target lacks still.
+func (r *Replicator) unbuilt(ctx context.Context, dst *pg.Conn, result *CaughtUp) error {
+	definitions, err := r.loader.Definitions(ctx, dst, 0)
+	if err != nil {
+		return err
+	}
+	result.ForeignKeys = len(definitions)
+	checks, err := r.loader.Checks(ctx, dst, 0)
+	for _, d := range checks {
+		result.Checks = append(result.Checks, d.PutOff())
+	}
+	return err
 }
 
 // incomplete says why tables may lack something although every change recorded was applied: the daemon looks for that now and then only.
