@@ -120,7 +120,7 @@ func TestServersRefused(t *testing.T) {
 		wants  []string
 	}{
 		{"unknown host", host("no-such-host.invalid:" + port), 1, []string{"host no-such-host.invalid", "source.dsn"}},
-		{"no answer", func(u *url.URL) { u.Host = silent(t); parameter("connect_timeout", "1")(u) }, 1, []string{"can not be reached", "firewalls"}},
+		{"no answer", func(u *url.URL) { u.Host = silent(t); parameter("connect_timeout", "1")(u) }, 1, []string{"cannot be reached", "firewalls"}},
 		{"closed port", host("127.0.0.1:1"), 1, []string{"port 1", "nothing listens on that port", "listen_addresses"}},
 		{"wrong password", user("walled", password+"x"), 1, []string{`user "walled"`, "password refused", "~/.pgpass"}},
 		{"not let in", user("barred", password), 1, []string{`user "barred"`, "pg_hba.conf"}},

@@ -23,6 +23,8 @@ type Metrics struct {
 	tables       *prometheus.GaugeVec
 	current      atomic.Int64 // unix nanoseconds of this host up to which the target is current; 0 before
 	leading      atomic.Bool
+	members      atomic.Int64 // tables of the stream
+	quarantined  atomic.Int64 // of those
 }
 
 // New registers the series of a stream.
@@ -68,7 +70,7 @@ func New(registry prometheus.Registerer, stream string) *Metrics {
 		return 0
 	})
 	registry.MustRegister(m.AppliedRows, m.AppliedBytes, m.Batches, m.BatchSeconds, m.CopiedRows, m.CopiedBytes, m.BacklogBytes, m.SourceBytes, m.Restarts, m.tables, lag, leader,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(), ownProcess{collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})})
 	return m
 }
 
@@ -95,9 +97,16 @@ func (m *Metrics) lagSeconds() float64 {
 // SetLeading notes whether this daemon holds the stream.
 func (m *Metrics) SetLeading(leading bool) { m.leading.Store(leading) }
 
+// quarantined is the state of a table that is set aside.
+const quarantined = "quarantined"
+
 // SetTables sets how many tables are in each state.
 func (m *Metrics) SetTables(count map[string]int) {
+	members := 0
 	for state, n := range count {
 		m.tables.WithLabelValues(state).Set(float64(n))
+		members += n
 	}
+	m.members.Store(int64(members))
+	m.quarantined.Store(int64(count[quarantined]))
 }

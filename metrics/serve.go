@@ -16,7 +16,7 @@ import (
 const readyLag = time.Minute
 
 // Serve answers on listen until ctx ends: /metrics; /healthz, 200 while the process works; /readyz, 200 while it holds the
-// stream and its lag is below a minute.
+// stream, its lag is below a minute and no table is in quarantine.
 func (m *Metrics) Serve(ctx context.Context, listen string, gatherer prometheus.Gatherer) (wait func() error, err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
@@ -45,11 +45,14 @@ func (m *Metrics) ready(w http.ResponseWriter, _ *http.Request) {
 	lag, ok := m.Lag()
 	switch {
 	case !m.leading.Load():
-		http.Error(w, "waiting: another daemon holds the stream, or a server can not be reached", http.StatusServiceUnavailable)
+		http.Error(w, "waiting: another daemon holds the stream, or a server cannot be reached", http.StatusServiceUnavailable)
 	case !ok:
 		http.Error(w, "not streaming yet", http.StatusServiceUnavailable)
 	case lag > readyLag:
 		http.Error(w, "lag "+lag.Round(time.Second).String(), http.StatusServiceUnavailable)
+	case m.quarantined.Load() > 0:
+		text := fmt.Sprintf("%d of %d tables quarantined (pgibex status --problems); lag %s", m.quarantined.Load(), m.members.Load(), lag.Round(time.Millisecond))
+		http.Error(w, text, http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ok, lag " + lag.Round(time.Millisecond).String() + "\n"))
 	}

@@ -211,13 +211,22 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 func (e *ConnectError) Error() string {
 	if e.Port == 0 {
-		return fmt.Sprintf("%s.dsn can not be parsed; libpq forms are postgres://user@host:5432/database and host=… dbname=…", e.Side)
+		return fmt.Sprintf("%s.dsn cannot be parsed; libpq forms are postgres://user@host:5432/database and host=… dbname=…", e.Side)
 	}
 	if strings.Contains(e.Host, "@") { // the rest of a password, which must not be shown
-		return fmt.Sprintf("%s.dsn can not be parsed: an @ in its password must be written %%40", e.Side)
+		return fmt.Sprintf("%s.dsn cannot be parsed: an @ in its password must be written %%40", e.Side)
 	}
 	what, remedy := e.explain()
-	return fmt.Sprintf("%s (host %s, port %d, database %q, user %q): %s; %s", e.Side, e.Host, e.Port, e.Database, e.User, what, remedy)
+	return fmt.Sprintf("%s (host %s, port %d, database %q, user %q): %s; %s", e.Side, e.Host, e.Port, e.Database, e.User, e.said(what), remedy)
+}
+
+// said adds the server's own words to ours: which of its limits, rights and rules they are about only it knows.
+func (e *ConnectError) said(what string) string {
+	pgErr, ok := errors.AsType[*pgconn.PgError](e.Err)
+	if !ok || strings.Contains(what, pgErr.Message) {
+		return what
+	}
+	return what + ": " + pgErr.Message
 }
 
 func (e *ConnectError) explain() (what, remedy string) {
@@ -231,9 +240,9 @@ func (e *ConnectError) explain() (what, remedy string) {
 	case unknownDatabase:
 		return "the database does not exist", "check the database name in " + key
 	case "53300":
-		return "all connection slots are in use", "raise max_connections or free some"
+		return "it takes no more connections", "end some sessions, or raise the limit that it names: max_connections, or CONNECTION LIMIT of the database or the role"
 	case "57P03":
-		return "the server is starting up or shutting down", "wait for it"
+		return "the server is not ready", "wait for it"
 	case invalidAuthorization:
 		return "not allowed in: " + reason(e.Err), "check the user and sslmode in " + key + ", and pg_hba.conf on the server"
 	case "42704":
@@ -248,7 +257,7 @@ func (e *ConnectError) explain() (what, remedy string) {
 	case errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOENT):
 		return "nothing listens on that port", "check the port in " + key + ", listen_addresses, and that the server runs"
 	case errors.Is(e.Err, syscall.EHOSTUNREACH), errors.Is(e.Err, syscall.ENETUNREACH), errors.Is(e.Err, context.DeadlineExceeded), isTimeout(e.Err):
-		return "the host can not be reached", "check the host in " + key + ", routes and firewalls"
+		return "the host cannot be reached", "check the host in " + key + ", routes and firewalls"
 	}
 	return reason(e.Err), "check " + key
 }
