@@ -217,34 +217,9 @@ func (c *Capture) inTheWay(ctx context.Context, conn *pg.Conn, t Table, state st
 			return nil, err
 		}
 	}
-	return blockers(ctx, conn, oids)
+	return stayingBlockers(ctx, conn, oids)
 }
 
 // segmentsOf are the segments of one table: of the schema $1, with the number $2, as text.
 const segmentsOf = `FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE 'delta\_' || $2 || '\_%'`
-
-// blockers says who holds a lock on one of the tables.
-func blockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]string, error) {
-	rows, err := conn.Query(ctx, blockersSQL, oids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var by []string
-	for rows.Next() {
-		var pid int
-		var user, application, gid, mode, activity, query string
-		var seconds float64
-		if err := rows.Scan(&pid, &user, &application, &gid, &seconds, &mode, &activity, &query); err != nil {
-			return nil, err
-		}
-		since := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
-		if gid != "" {
-			by = append(by, fmt.Sprintf("prepared transaction %q of %s, for %s, with %s", gid, user, since, mode))
-			continue
-		}
-		by = append(by, fmt.Sprintf("pid %d of %s (%s), %s, in a transaction for %s, with %s: %s", pid, user, application, activity, since, mode, query))
-	}
-	return by, rows.Err()
-}

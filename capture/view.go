@@ -223,7 +223,7 @@ func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 
 // LockedBy says, in words, who holds locks on the table.
 func (c *Capture) LockedBy(ctx context.Context, conn *pg.Conn, l *Log) ([]string, error) {
-	return blockers(ctx, conn, []uint32{l.Table.OID})
+	return stayingBlockers(ctx, conn, []uint32{l.Table.OID})
 }
 
 // lock takes the table's ACCESS SHARE lock after the statements given, and makes sure that its name is still its own.

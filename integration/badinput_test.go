@@ -152,7 +152,7 @@ func TestServersRefused(t *testing.T) {
 		if d.log.contains(password) {
 			t.Errorf("the password is in the log:\n%s", d.log)
 		}
-		s.command("", "uninstall").wants(t, 0)
+		s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 		s.untouched()
 	})
 }
@@ -321,7 +321,7 @@ func TestTwoStreamsBesideEachOther(t *testing.T) {
 		command(t, nil, "catchup", "-c", file).wants(t, 0)
 	}
 	s.equal()
-	command(t, nil, "uninstall", "-c", files[1]).wants(t, 0)
+	command(t, nil, "uninstall", "--yes", "--force", "-c", files[1]).wants(t, 0)
 	s.src("UPDATE a SET v = 'AA'; TRUNCATE b; DELETE FROM c WHERE v = 'C'")
 	command(t, nil, "catchup", "-c", files[0]).wants(t, 0)
 	command(t, nil, "catchup", "-c", files[2]).wants(t, 0)

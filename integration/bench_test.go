@@ -72,7 +72,7 @@ func BenchmarkCopy(b *testing.B) {
 		start = time.Now()
 		s.catchUp()
 		ours += time.Since(start)
-		if err := s.replicator().Uninstall(b.Context()); err != nil {
+		if err := s.replicator().Uninstall(b.Context(), true); err != nil {
 			b.Fatal(err)
 		}
 	}

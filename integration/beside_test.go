@@ -22,7 +22,7 @@ func TestAddBesideUninstall(t *testing.T) {
 	s.command(patient+"tables: {exclude: [public.b]}\n", "catchup").wants(t, 0)
 	holdA, holdB, app := s.session(), s.session(), s.session()
 	holdA.do("BEGIN; INSERT INTO a VALUES (1)")
-	uninstall := pgibex(t, nil, "uninstall", "-c", s.file(patient))
+	uninstall := pgibex(t, nil, "uninstall", "--yes", "--force", "-c", s.file(patient))
 	uninstall.says("waiting for a lock on a table of the source")
 	s.command(patient, "add", "public.b").wants(t, 0)
 	holdB.do("BEGIN; INSERT INTO b VALUES (1)")
@@ -135,8 +135,8 @@ func TestCatchUpLooksForDrift(t *testing.T) {
 	s.src("BEGIN; ALTER TABLE keyed DISABLE TRIGGER ALL; INSERT INTO keyed VALUES (90000, 'unseen', 'unseen'); ALTER TABLE keyed ENABLE TRIGGER ALL; COMMIT")
 	s.both("ALTER TABLE texts ADD w text; CREATE TABLE fresh (id int PRIMARY KEY)")
 	s.src("INSERT INTO other VALUES (90000, 'after')")
-	s.command("", "catchup").wants(t, 1, "public.fresh: the configuration includes it, and it is not replicated", "public.keyed", "public.texts")
-	s.command("", "verify").wants(t, 1, "public.fresh: not compared: the configuration includes it, and it is not replicated")
+	s.command("", "catchup").wants(t, 1, "public.fresh is included by the configuration and not replicated", "public.keyed", "public.texts")
+	s.command("", "verify").wants(t, 1, "public.fresh: not compared: is included by the configuration and not replicated")
 	s.command("", "add", "public.fresh").wants(t, 0)
 	s.command("", "resync", "public.keyed", "public.texts").wants(t, 0)
 	s.command("", "catchup").wants(t, 0)
@@ -208,7 +208,7 @@ func TestUninstallWhileSomebodyReads(t *testing.T) {
 	s.catchUp()
 	reader := s.session()
 	reader.do("BEGIN; SELECT 1 FROM pgibex_it.captured")
-	p := pgibex(t, nil, "uninstall", "-c", s.file(""))
+	p := pgibex(t, nil, "uninstall", "--yes", "--force", "-c", s.file(""))
 	p.says("or somebody reads them")
 	reader.do("COMMIT")
 	if code := p.code(30 * time.Second); code != 0 {
@@ -227,7 +227,7 @@ func TestTargetTableGone(t *testing.T) {
 	s.command("", "catchup").wants(t, 1, "public.parent", "closed.parent")
 	s.dst("DROP TABLE parent CASCADE; DROP SCHEMA closed CASCADE")
 	s.command("tables: {exclude: [public.parent]}\n", "remove", "public.parent").wants(t, 0, "a table of the target has gone")
-	s.command("", "uninstall").wants(t, 0, "a table of the target has gone")
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0, "a table of the target has gone")
 	s.untouched()
 }
 

@@ -88,9 +88,9 @@ func TestInstallDryRun(t *testing.T) {
 	s.src(writes)
 	s.command("", "catchup").wants(t, 0)
 	s.equal()
-	s.command("", "uninstall").wants(t, 0, "stream it is removed from both sides")
+	s.command("", "uninstall", "--yes").wants(t, 0, "stream it is removed from both sides")
 	s.untouched()
-	s.command("", "uninstall").wants(t, 0) // once more does no harm
+	s.command("", "uninstall", "--yes").wants(t, 0) // once more does no harm
 }
 
 // runsInPsql runs what was printed, in psql where there is one.
@@ -120,10 +120,10 @@ func TestStatusAndVerify(t *testing.T) {
 	status := func() (st replicator.Status) {
 		t.Helper()
 		r := s.command("", "status", "--json")
-		r.wants(t, 0)
 		if err := json.Unmarshal([]byte(r.out), &st); err != nil {
 			t.Fatalf("%v: %s", err, r.out)
 		}
+		r.wants(t, min(len(st.Problems), 1))
 		return st
 	}
 	s.command("", "status").wants(t, 0, "stream it: not installed, no daemon")
@@ -151,12 +151,19 @@ func TestStatusAndVerify(t *testing.T) {
 	if st = status(); st.Phase != "streaming" || st.BacklogRows != 0 || st.LagSeconds != 0 || st.Position == "" {
 		t.Errorf("%+v", st)
 	}
-	s.command("", "status").wants(t, 0, "streaming, daemon running, lag 0s, 0 changes (0 B) behind", "public.odd is in quarantine: ", "character varying(3)", "quarantined")
+	s.command("", "status").wants(t, 1, "streaming, 1 of 3 tables quarantined, daemon running, lag 0s, 0 changes (0 B) behind", "public.odd is in quarantine: ", "character varying(3)", "quarantined")
+	if len(st.Problems) != 1 || st.Problems[0].Table != "public.odd" || st.Problems[0].Reason == "" || st.Problems[0].Remedy == "" {
+		t.Errorf("problems: %+v", st.Problems)
+	}
+	only := s.command("", "status", "--problems")
+	if only.wants(t, 1, "public.odd is in quarantine: ", "pgibex resync public.odd"); strings.Contains(only.out, "public.big") {
+		t.Errorf("--problems shows more than them:\n%s", only.out)
+	}
 	s.command("", "verify", "public.a", "public.big").wants(t, 0, "2 tables, 12000 rows compared, 0 differ")
 	s.command("", "verify", "public.nothing").wants(t, 2, "public.nothing is no table of stream it; pgibex status lists them")
 
 	s.dst("SET session_replication_role = replica; UPDATE a SET v = 'planted' WHERE id = 4; DELETE FROM big WHERE id = 44; INSERT INTO a VALUES (4444, 'more')")
-	s.command("", "verify").wants(t, 1, "public.a: 2 rows differ", "public.big: 1 rows differ", "44", "4444", "public.odd: not compared")
+	s.command("", "verify").wants(t, 1, "public.a: 2 rows differ", "public.big: 1 rows differ", "44", "4444", "public.odd: not compared", "2 tables, ", ", 1 not compared")
 	r := s.command("", "verify", "--json")
 	r.wants(t, 1)
 	var results []verify.Result
@@ -171,7 +178,7 @@ func TestStatusAndVerify(t *testing.T) {
 		t.Errorf("%d tables, %d differences: %s", len(results), total, r.out)
 	}
 	d.terminate()
-	s.command("", "status").wants(t, 0, "no daemon")
+	s.command("", "status").wants(t, 1, "no daemon")
 }
 
 func TestCatchUpCommand(t *testing.T) {
@@ -191,7 +198,7 @@ func TestCatchUpCommand(t *testing.T) {
 	}
 	d.terminate()
 	s.command("", "verify").wants(t, 0, "2 tables, 104 rows compared, 0 differ")
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes").wants(t, 0)
 	s.untouched()
 	if n := one[int](s, s.targetDSN, "SELECT count(*)::int FROM a"); n != 100 {
 		t.Errorf("uninstall has left %d rows", n)

@@ -153,7 +153,7 @@ func TestRolesAsDocumented(t *testing.T) {
 			command(t, nil, "catchup", "-c", file).wants(t, 0)
 			s.equal()
 			command(t, nil, "verify", "-c", file).wants(t, 0)
-			command(t, nil, "uninstall", "-c", file).wants(t, 0)
+			command(t, nil, "uninstall", "--yes", "--force", "-c", file).wants(t, 0)
 			s.untouched()
 		})
 	}

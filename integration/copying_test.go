@@ -268,7 +268,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	s.src("INSERT INTO nk VALUES (7); UPDATE a SET v = v || '!'; TRUNCATE nk")
 	s.streaming()
 	stop()
-	if err := s.replicator().Uninstall(t.Context()); err != nil {
+	if err := s.replicator().Uninstall(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	for _, side := range sides {

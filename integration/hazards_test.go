@@ -209,7 +209,7 @@ func TestUninstallWaitsForNothingWithTheTableLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.replicator().Uninstall(t.Context()) }()
+	go func() { done <- s.replicator().Uninstall(t.Context(), true) }()
 	app := s.connect(s.sourceDSN)
 	for i := range 20 {
 		start := time.Now()

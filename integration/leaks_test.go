@@ -37,7 +37,7 @@ var commands = []struct {
 	}},
 	{"add", func(ctx context.Context, r *replicator.Replicator) error { return r.Add(ctx, []string{"public.comes"}) }},
 	{"run", func(ctx context.Context, r *replicator.Replicator) error { return r.Run(ctx) }},
-	{"uninstall", func(ctx context.Context, r *replicator.Replicator) error { return r.Uninstall(ctx) }},
+	{"uninstall", func(ctx context.Context, r *replicator.Replicator) error { return r.Uninstall(ctx, true) }},
 }
 
 // TestNothingLeaks has every command end in every way: done, refused, by an error and canceled. Not a goroutine, session, temporary table or
@@ -115,7 +115,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		ended(c.name + ", done")
 	}
-	if err := s.replicator().Uninstall(t.Context()); err != nil {
+	if err := s.replicator().Uninstall(t.Context(), true); err != nil {
 		t.Error(err)
 	}
 	s.untouched()

@@ -78,7 +78,7 @@ func wholeLife(t *testing.T, source, target string) {
 	s.equal()
 	s.command("", "verify").wants(t, 0, ", 0 differ")
 
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes").wants(t, 0)
 	s.untouched()
 	for i, dsn := range []string{s.sourceDSN, s.targetDSN} {
 		if after := s.catalogs(dsn, ""); !slices.Equal(after, before[i]) {

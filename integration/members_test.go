@@ -85,7 +85,7 @@ func TestResyncAfterDrift(t *testing.T) {
 	s.streaming()
 	s.sameRows()
 	stop()
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	s.untouched()
 }
 

@@ -218,7 +218,7 @@ func TestSettingsOfRoleAndDatabase(t *testing.T) {
 		`DELETE FROM t WHERE id % 5 = 0; DELETE FROM by_time WHERE f > 10; DELETE FROM keyless WHERE f > 10; TRUNCATE by_time`)
 	s.settled()
 	command(t, nil, "verify", "-c", addresses(t, s.config.Source.DSN, s.config.Target.DSN, "")).wants(t, 0)
-	command(t, nil, "uninstall", "-c", addresses(t, s.config.Source.DSN, s.config.Target.DSN, "")).wants(t, 0)
+	command(t, nil, "uninstall", "--yes", "--force", "-c", addresses(t, s.config.Source.DSN, s.config.Target.DSN, "")).wants(t, 0)
 	s.untouched()
 }
 
@@ -283,7 +283,7 @@ func TestOddNames(t *testing.T) {
 	stop()
 	s.settled()
 	s.command("", "verify").wants(t, 0)
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	s.untouched()
 }
 
@@ -327,7 +327,7 @@ func TestTwoThousandTables(t *testing.T) {
 	stop()
 	s.equal()
 	phase("compare")
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	phase("uninstall")
 	s.untouched()
 }

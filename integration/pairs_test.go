@@ -279,7 +279,7 @@ func TestSourceRestored(t *testing.T) {
 	const fewer = "source: this stream was last taken there fewer times than the target remembers: it was restored from an older copy"
 	refused(fewer)
 
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	s.untouched()
 	s.dst("TRUNCATE a, nk")
 	d = s.daemon("") // takes it before the copy is made, and not after

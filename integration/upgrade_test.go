@@ -95,7 +95,7 @@ func TestUpgrade(t *testing.T) {
 			s.hasIndexes()
 			s.command("", "verify").wants(t, 0, ", 0 differ")
 			s.sameLayout()
-			s.command("", "uninstall").wants(t, 0)
+			s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 			s.untouched()
 		})
 	}
@@ -140,7 +140,7 @@ func TestANewerLayoutIsRefused(t *testing.T) {
 			}
 			before := everything()
 			for _, args := range [][]string{
-				{"run"}, {"catchup"}, {"status"}, {"verify"}, {"install"}, {"install", "--dry-run"}, {"resync", "--all"}, {"add", "public.b"}, {"remove", "public.a"}, {"uninstall"},
+				{"run"}, {"catchup"}, {"status"}, {"verify"}, {"install"}, {"install", "--dry-run"}, {"resync", "--all"}, {"add", "public.b"}, {"remove", "public.a"}, {"uninstall", "--yes"},
 			} {
 				r := s.command("", args...)
 				r.wants(t, 1, newer+": the stream's layout there", fmt.Sprintf("has version %d, and this pgibex knows up to %d; use the newer pgibex that made it", state.Version+1, state.Version))

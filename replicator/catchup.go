@@ -165,30 +165,24 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 			reasons = append(reasons, fmt.Sprintf("%s: %s; pgibex resync %s", relation.Name, why, relation.Name))
 		}
 	}
-	for _, name := range r.leftOut(now, carriedBy(relations)) {
-		reasons = append(reasons, fmt.Sprintf("%s: %s %s", name, notReplicated, name))
+	omitted, err := r.omitted(ctx, src, now, carriedBy(relations))
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range omitted {
+		if o.rows {
+			reasons = append(reasons, o.String())
+		} else {
+			r.log.Warn(o.String())
+		}
 	}
 	slices.Sort(reasons)
 	return reasons, nil
 }
 
-// notReplicated says what is with a table that is left out, and what to do; the table's name goes behind.
-const notReplicated = "the configuration includes it, and it is not replicated; create it on the target, then: pgibex add"
-
 // removeGone says what to do about a table of the stream that is gone on the source.
 func removeGone(name catalog.Name) string {
 	return "take it out of tables.include, then: pgibex remove " + name.String()
-}
-
-// leftOut are the tables of the source that the configuration includes and the stream does not carry, by name.
-func (r *Replicator) leftOut(now *catalog.Catalog, carried func(catalog.Name) bool) (names []catalog.Name) {
-	for name, t := range now.Tables {
-		if t.Kind == catalog.Ordinary && !carried(name) && r.config.Tables.Selects(name.Schema, name.Relation) {
-			names = append(names, name)
-		}
-	}
-	slices.SortFunc(names, catalog.Name.Compare)
-	return names
 }
 
 func carriedBy(relations []state.Relation) func(catalog.Name) bool {

@@ -36,6 +36,9 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	}
 	defer s.close()
 	var b strings.Builder
+	for _, warning := range s.warnings {
+		b.WriteString("-- " + strings.ReplaceAll(warning, "\n", " ") + "\n")
+	}
 	if _, err := r.capture.ID(ctx, s.src); errors.Is(err, capture.ErrMissing) {
 		b.WriteString("-- once\n" + r.capture.PlanStream())
 	}

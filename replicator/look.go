@@ -74,7 +74,7 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
 		return refuse(problems, err)
 	}
-	if err := r.selectTables(s); err != nil {
+	if err := r.selectTables(ctx, s); err != nil {
 		return err
 	}
 	problems, err := r.checkTables(ctx, s)
@@ -155,35 +155,33 @@ func versionText(number int) string {
 	return fmt.Sprintf("%d.%d.%d", number/10000, number/100%100, number%100)
 }
 
-// selectTables finds which tables the configuration includes, and says which relations it names that are none.
-func (r *Replicator) selectTables(s *sides) error {
+// selectTables finds which tables the configuration includes, and says what it names that is none.
+func (r *Replicator) selectTables(ctx context.Context, s *sides) error {
 	var all []config.TableName
 	for name, t := range s.source.Tables {
 		all = append(all, config.TableName{Schema: name.Schema, Table: name.Relation})
-		if !r.config.Tables.Selects(name.Schema, name.Relation) {
-			continue
-		}
-		switch t.Kind {
-		case catalog.Ordinary:
+		if t.Kind == catalog.Ordinary && r.config.Tables.Selects(name.Schema, name.Relation) {
 			s.selected = append(s.selected, t)
-		case catalog.Partitioned: // its partitions are ordinary tables
-		default:
-			if len(r.config.Tables.Include) > 0 || t.Kind == catalog.Foreign {
-				s.warnings = append(s.warnings, fmt.Sprintf("%s is a %s and is left out", name, t.Kind))
-			}
 		}
 	}
 	slices.SortFunc(s.selected, func(a, b *catalog.Table) int { return a.Name.Compare(b.Name) })
-	slices.Sort(s.warnings)
-	unmatched := r.config.Tables.Unmatched(all)
+	// What of the tables is left out is known when they have been looked at.
+	omitted, err := r.omitted(ctx, s.src, s.source, func(catalog.Name) bool { return true })
+	if err != nil {
+		return err
+	}
+	for _, o := range omitted {
+		s.warnings = append(s.warnings, o.String())
+	}
 	if s.begun { // a table that was dropped is no reason to let the others down
-		for _, pattern := range unmatched {
-			s.warnings = append(s.warnings, fmt.Sprintf("tables.include: %s matches no table of the source", pattern))
-		}
 		return nil
 	}
-	if len(unmatched) > 0 {
-		return &RefusedError{Config: true, Problems: []string{fmt.Sprintf("tables.include: %s matches no table of the source; patterns are schema.table with * and ?", strings.Join(unmatched, ", "))}}
+	if unmatched := config.Unmatched(r.config.Tables.Include, all); len(unmatched) > 0 {
+		text := fmt.Sprintf("tables.include: %s matches no table of the source; patterns are schema.table with * and ?", strings.Join(unmatched, ", "))
+		if near := config.Nearest(unmatched[0], all); len(near) > 0 {
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return &RefusedError{Config: true, Problems: []string{text}}
 	}
 	if len(s.selected) == 0 {
 		return &RefusedError{Config: true, Problems: []string{"tables: the source has no table that is included and not excluded"}}

@@ -82,13 +82,18 @@ func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.T
 		{s.dst, target, "only its owner may drop and build its indexes"},
 	} {
 		var owner, user string
-		var may bool
-		err := side.conn.QueryRow(ctx, `SELECT pg_catalog.pg_get_userbyid(relowner), current_user, pg_catalog.pg_has_role(relowner, 'USAGE')
-			FROM pg_catalog.pg_class WHERE oid = $1`, side.t.OID).Scan(&owner, &user, &may)
+		var may, member bool
+		err := side.conn.QueryRow(ctx, `SELECT pg_catalog.pg_get_userbyid(relowner), current_user, pg_catalog.pg_has_role(relowner, 'USAGE'), pg_catalog.pg_has_role(relowner, 'MEMBER')
+			FROM pg_catalog.pg_class WHERE oid = $1`, side.t.OID).Scan(&owner, &user, &may, &member)
 		if err != nil {
 			return nil, err
 		}
-		if !may {
+		switch {
+		case may:
+		case member: // a membership that has to be used by SET ROLE
+			problems = append(problems, fmt.Sprintf("%s: on the %s role %s is a member of its owner %s and does not inherit its rights (%s); %s",
+				source.Name, side.conn.Side, user, owner, side.why, inherit(side.conn.Version, owner, user)))
+		default:
 			problems = append(problems, fmt.Sprintf("%s: on the %s role %s has no rights of its owner %s (%s); GRANT %s TO %s",
 				source.Name, side.conn.Side, user, owner, side.why, pg.Ident(owner), pg.Ident(user)))
 		}
@@ -97,6 +102,15 @@ func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.T
 		return problems, nil
 	}
 	return nil, warnFiring(ctx, s, target)
+}
+
+// inherit is how a role comes to have the rights of those that it is a member of: since 16 each membership has an option of its own, and
+// the role's attribute is only its default.
+func inherit(version int, owner, user string) string {
+	if version >= 160000 {
+		return fmt.Sprintf("GRANT %s TO %s WITH INHERIT TRUE", pg.Ident(owner), pg.Ident(user))
+	}
+	return fmt.Sprintf("ALTER ROLE %s INHERIT", pg.Ident(user))
 }
 
 func (r *Replicator) warnKeyless(t *catalog.Table) string {

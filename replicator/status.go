@@ -27,6 +27,8 @@ type Status struct {
 	Tables       []TableStatus `json:"tables"`
 	ForeignKeys  []string      `json:"foreign_key_failures,omitempty"`
 	Checks       []string      `json:"checks_put_off,omitempty"` // checks of the target, and what is with them
+	Problems     []Problem     `json:"problems"`                 // why the target does not have everything
+	Warnings     []string      `json:"warnings,omitempty"`
 }
 
 // TableStatus is what is known of one table.
@@ -59,7 +61,7 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	defer dst.CloseNow()
-	status := &Status{Stream: r.config.Stream, Phase: "not installed", LagSeconds: -1, Tables: []TableStatus{}}
+	status := &Status{Stream: r.config.Stream, Phase: "not installed", LagSeconds: -1, Tables: []TableStatus{}, Problems: []Problem{}}
 	captured, err := r.capture.Tables(ctx, src)
 	if err != nil {
 		return nil, err
@@ -87,10 +89,17 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	checks, err := r.loader.Checks(ctx, dst, 0)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range checks {
 		status.Checks = append(status.Checks, d.PutOff())
 	}
-	return status, err
+	relations, err := r.store.Relations(ctx, dst)
+	if err != nil {
+		return nil, err
+	}
+	return status, r.problems(ctx, src, relations, status)
 }
 
 func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream state.Stream, status *Status) error {
@@ -181,6 +190,10 @@ func (s *Status) Summary() string {
 	if s.LagSeconds >= 0 {
 		lag = time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Millisecond).String()
 	}
-	return fmt.Sprintf("stream %s: %s, %s, lag %s, %s changes (%s) behind", s.Stream, s.Phase, daemon, lag,
+	wrong := ""
+	if len(s.Problems) > 0 {
+		wrong = counted(s.Problems, len(s.Tables)) + ", "
+	}
+	return fmt.Sprintf("stream %s: %s, %s%s, lag %s, %s changes (%s) behind", s.Stream, s.Phase, wrong, daemon, lag,
 		humanize.Comma(s.BacklogRows), humanize.IBytes(uint64(s.BacklogBytes)))
 }

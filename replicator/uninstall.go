@@ -4,14 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/snapshot"
 )
 
-// Uninstall removes everything of the stream from both sides.
-func (r *Replicator) Uninstall(ctx context.Context) error {
+// LossError is what removing a stream would throw away.
+type LossError struct{ Lost []string }
+
+func (e *LossError) Error() string {
+	return "the target does not have everything, and this would be lost:\n" + strings.Join(e.Lost, "\n")
+}
+
+// Uninstall removes everything of the stream from both sides. Unless it is forced to, it does not remove a stream that still has to bring
+// something to the target: LossError.
+func (r *Replicator) Uninstall(ctx context.Context, force bool) error {
 	lead, err := r.lead(ctx, false)
 	if errors.Is(err, errCarried) {
 		return fmt.Errorf("a daemon carries stream %s; stop it first, then uninstall", r.config.Stream)
@@ -22,6 +32,11 @@ func (r *Replicator) Uninstall(ctx context.Context) error {
 	defer lead.release()
 	if err := r.migrate(ctx, lead.conn); err != nil {
 		return err
+	}
+	if !force {
+		if err := r.nothingToLose(ctx); err != nil {
+			return err
+		}
 	}
 	src, err := r.source.Connect(ctx, "source")
 	if err != nil {
@@ -36,9 +51,33 @@ func (r *Replicator) Uninstall(ctx context.Context) error {
 		if !errors.Is(err, capture.ErrChanged) && (pg.State(err) != pg.QueryCanceled || ctx.Err() != nil) {
 			return err
 		}
-		r.log.Info("removing the stream's objects from the source once more: a table has come, or somebody reads them", "reason", err)
+		r.log.Info("removing the stream's objects from the source once more: a table was added, or a session reads them", "reason", err)
 	}
 	return r.uninstallTarget(ctx, lead)
+}
+
+// nothingToLose makes sure that the target has all that the stream was to bring it. Without the capture on the source nothing more would
+// come, and nothing more can be lost.
+func (r *Replicator) nothingToLose(ctx context.Context) error {
+	src, err := r.source.Connect(ctx, "source")
+	if err != nil {
+		return err
+	}
+	defer src.CloseNow()
+	switch _, err := r.capture.ID(ctx, src); {
+	case errors.Is(err, capture.ErrMissing):
+		return nil
+	case err != nil:
+		return err
+	}
+	status, err := r.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if lost := losses(status); len(lost) > 0 {
+		return hint.With(&LossError{lost}, "pgibex catchup brings it over; pgibex uninstall --force throws it away")
+	}
+	return nil
 }
 
 func (r *Replicator) uninstallSource(ctx context.Context, src *pg.Conn) error {
@@ -84,7 +123,7 @@ func (r *Replicator) uninstallTarget(ctx context.Context, lead *leadership) erro
 
 const definitionKept = "its definition is kept in the stream's state on the target (table definition): mend the cause and try again"
 
-// buildAside builds what was dropped for the copy of a table, which nobody writes to any more, and is still missing.
+// buildAside builds what was dropped for the copy of a table, which is not written to any more, and is still missing.
 func (r *Replicator) buildAside(ctx context.Context, dst *pg.Conn, number int) error {
 	definitions, err := r.loader.Definitions(ctx, dst, number)
 	if err != nil {

@@ -43,8 +43,16 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		pairs = append(pairs, pair)
 	}
 	if len(only) == 0 {
-		for _, name := range r.leftOut(s.source, carriedBy(relations)) {
-			skipped = append(skipped, verify.Result{Table: name, Name: name.String(), Skipped: notReplicated + " " + name.String()})
+		omitted, err := r.omitted(ctx, s.src, s.source, carriedBy(relations))
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range omitted {
+			if o.rows {
+				skipped = append(skipped, verify.Result{Name: o.name, Skipped: o.reason + "; " + o.remedy})
+			} else {
+				r.log.Warn(o.String())
+			}
 		}
 	}
 	results, err := verify.New(r.source, r.target, r.store, verify.Options{}).Tables(ctx, pairs)

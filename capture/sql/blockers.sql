@@ -1,7 +1,8 @@
--- Who holds a lock on one of the tables $1, in words for an operator.
+-- Who holds a lock on one of the tables $1, in words for an operator. How long, is unknown (-1) where the role may not see it.
+-- The last column tells the transaction from any other.
 SELECT coalesce(l.pid, 0), coalesce(a.usename::text, p.owner::text, ''), coalesce(a.application_name, ''), coalesce(p.gid, ''),
-       coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8,
-       l.mode, coalesce(a.state, ''), coalesce(pg_catalog.left(a.query, 80), '')
+       coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), -1)::float8,
+       l.mode, coalesce(a.state, ''), coalesce(pg_catalog.left(a.query, 80), ''), l.virtualtransaction
   FROM pg_catalog.pg_locks l
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text

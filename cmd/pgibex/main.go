@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/pgibex/pgibex/internal/config"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/replicator"
 )
@@ -37,6 +38,9 @@ func run() int {
 	}
 	if _, told := errors.AsType[*silentError](err); !told {
 		fmt.Fprintln(os.Stderr, "pgibex:", err)
+		if remedy := hint.Of(err); remedy != "" {
+			fmt.Fprintln(os.Stderr, " ", remedy)
+		}
 	}
 	var usage *usageError
 	var configuration *config.Error

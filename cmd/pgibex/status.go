@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,17 +11,19 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/replicator"
 )
 
 func statusCommand(o *options) *cobra.Command {
-	var asJSON bool
+	var asJSON, problems bool
 	c := &cobra.Command{
-		Use:     "status",
-		Short:   "Show position, lag, backlog and every table's state",
-		Long:    "Reads both databases; no daemon has to run.",
-		Example: "  pgibex status\n  pgibex status --json | jq .lag_seconds",
+		Use:   "status",
+		Short: "Show position, lag, backlog and every table's state",
+		Long: `Reads both databases; no daemon has to run.
+
+The first line counts what is wrong: tables in quarantine, tables that the configuration includes and that are not carried, foreign keys
+that failed. Ends with code 1 where there is any, and --problems shows these alone.`,
+		Example: "  pgibex status\n  pgibex status --problems\n  pgibex status --json | jq .lag_seconds",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, r, _, _, err := o.load()
@@ -31,16 +34,55 @@ func statusCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				encoder := json.NewEncoder(c.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(status)
+			if err := showStatus(c.OutOrStdout(), status, asJSON, problems); err != nil {
+				return err
 			}
-			return printStatus(c.OutOrStdout(), status)
+			if len(status.Problems) > 0 {
+				return &silentError{errors.New("the stream has problems")}
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&problems, "problems", false, "print only what is wrong")
 	return c
+}
+
+func showStatus(out io.Writer, s *replicator.Status, asJSON, problems bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		if problems {
+			return encoder.Encode(s.Problems)
+		}
+		return encoder.Encode(s)
+	}
+	if !problems {
+		if err := printStatus(out, s); err != nil {
+			return err
+		}
+	}
+	printProblems(out, s)
+	return nil
+}
+
+// printProblems names what is wrong, a line each, with its remedy below.
+func printProblems(out io.Writer, s *replicator.Status) {
+	for _, p := range s.Problems {
+		text := p.Table + " is " + string(p.Kind) + ": " + p.Reason
+		switch p.Kind {
+		case replicator.TableQuarantined:
+			text = p.Table + " is in quarantine: " + p.Reason
+		case replicator.TableNotCarried:
+			text = p.Table + " " + p.Reason
+		case replicator.ForeignKeyFailed:
+			text = p.Reason
+		}
+		fmt.Fprintf(out, "\n%s\n", text)
+		if p.Remedy != "" {
+			fmt.Fprintf(out, "  %s\n", p.Remedy)
+		}
+	}
 }
 
 func printStatus(out io.Writer, s *replicator.Status) error {
@@ -51,8 +93,11 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 	if len(s.Tables) > 0 && !s.Consistent {
 		fmt.Fprintln(out, "the target does not show one state of the source yet")
 	}
-	for _, problem := range append(s.ForeignKeys, s.Checks...) {
-		fmt.Fprintln(out, problem)
+	for _, check := range s.Checks {
+		fmt.Fprintln(out, check)
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintln(out, "warning:", warning)
 	}
 	if len(s.Tables) == 0 {
 		return nil
@@ -78,9 +123,6 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 	for _, t := range s.Tables {
 		if t.Waiting != "" {
 			fmt.Fprintf(out, "\n%s is locked on the target by %s\n", t.Table, t.Waiting)
-		}
-		if t.State == state.Quarantined {
-			fmt.Fprintf(out, "\n%s is in quarantine: %s\n  once the cause is mended: pgibex resync %s\n", t.Table, t.Reason, t.Table)
 		}
 	}
 	return nil

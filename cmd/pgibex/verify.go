@@ -16,9 +16,9 @@ func verifyCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify [TABLE…]",
 		Short: "Compare source and target row for row, while the application writes",
-		Long: `Compares every row of all tables, or of those given as schema.table. Rows that differ are looked at again once the target's position has
-passed them; what still differs is named by table and key, and the exit code is 1. Tables in quarantine, not yet
-copied, or included by the configuration and not replicated count as different.`,
+		Long: `Compares every row of all tables, or of those given as schema.table. Rows that differ are compared again once the target's position has
+passed them; what still differs is named by table and key, and the exit code is 1. Tables that could not be compared (in
+quarantine, not yet copied, or included by the configuration and not replicated) are named and counted, and the exit code is 1 too.`,
 		Example: "  pgibex verify\n  pgibex verify public.orders --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			_, r, _, _, err := o.load()
@@ -52,6 +52,7 @@ copied, or included by the configuration and not replicated count as different.`
 
 func printResults(out io.Writer, results []verify.Result) {
 	var rows, differ, unsettled int64
+	skipped := 0
 	for _, result := range results {
 		rows, differ, unsettled = rows+result.Rows, differ+result.Total, unsettled+result.Unsettled
 		for _, note := range result.Notes {
@@ -59,6 +60,7 @@ func printResults(out io.Writer, results []verify.Result) {
 		}
 		switch {
 		case result.Skipped != "":
+			skipped++
 			fmt.Fprintf(out, "%s: not compared: %s\n", result.Name, result.Skipped)
 		case result.Total > 0:
 			fmt.Fprintf(out, "%s: %d rows differ\n", result.Name, result.Total)
@@ -74,7 +76,10 @@ func printResults(out io.Writer, results []verify.Result) {
 			fmt.Fprintf(out, "%s: %d keys changed faster than they could be compared; verify again when less is written\n", result.Name, result.Unsettled)
 		}
 	}
-	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", len(results), rows, differ)
+	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", len(results)-skipped, rows, differ)
+	if skipped > 0 {
+		fmt.Fprintf(out, ", %d not compared", skipped)
+	}
 	if unsettled > 0 {
 		fmt.Fprintf(out, ", %d not settled", unsettled)
 	}

@@ -18,7 +18,7 @@ func (m *machine) anew(ctx context.Context) {
 	defer m.app.calm.Store(false)
 	m.app.start(ctx)
 	m.daemons.end([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[r.IntN(2)])
-	m.insist(ctx, r, "uninstall")
+	m.insist(ctx, r, "uninstall", "--yes", "--force")
 	for _, s := range []*server{m.source, m.target} {
 		if left, err := s.left(ctx); err != nil || len(left) > 0 {
 			m.hurt("uninstall is through, and on the %s there is still: %v %v", s.side, left, err)
@@ -37,7 +37,7 @@ func (m *machine) anew(ctx context.Context) {
 }
 
 // insist repeats a command that is struck down again and again until it says that it is through.
-func (m *machine) insist(ctx context.Context, r *rand.Rand, command string) {
+func (m *machine) insist(ctx context.Context, r *rand.Rand, command string, flags ...string) {
 	start, tries := time.Now(), 0
 	for ; time.Since(start) < 3*time.Minute && ctx.Err() == nil; tries++ {
 		fault := ""
@@ -48,7 +48,7 @@ func (m *machine) insist(ctx context.Context, r *rand.Rand, command string) {
 			}
 			fault = fmt.Sprintf("%s:%d:%d", kind, r.Uint32(), every)
 		}
-		code, out := m.call(ctx, fault, command)
+		code, out := m.call(ctx, fault, append([]string{command}, flags...)...)
 		switch {
 		case code == 0:
 			m.event("%s is through after %s, at try %d", command, time.Since(start).Round(time.Millisecond), tries+1)

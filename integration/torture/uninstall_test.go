@@ -72,12 +72,12 @@ func (m *machine) uninstalledAt(point int, fault string) (through bool) {
 	if copied != 0 && copied != killed {
 		m.hurt("catchup with %s: code %d:\n%s", fault, copied, out)
 	}
-	code, out := m.call(ctx, fmt.Sprintf("exit@%d", point), "uninstall")
+	code, out := m.call(ctx, fmt.Sprintf("exit@%d", point), "uninstall", "--yes", "--force")
 	if code != 0 && code != killed {
 		m.hurt("uninstall interrupted at %d: code %d:\n%s", point, code, out)
 	}
 	if code != 0 {
-		if code, out := m.call(ctx, "", "uninstall"); code != 0 {
+		if code, out := m.call(ctx, "", "uninstall", "--yes", "--force"); code != 0 {
 			m.hurt("uninstall after one that was interrupted at %d: code %d:\n%s", point, code, out)
 		}
 	}

@@ -122,11 +122,10 @@ func (t Tables) Selects(schema, table string) bool {
 	return included && !matchAny(t.Exclude, schema, table)
 }
 
-// Unmatched returns the include patterns that match none of the tables, whatever Exclude says:
-// most likely they are misspelled.
-func (t Tables) Unmatched(tables []TableName) []string {
+// Unmatched returns the patterns that match none of the tables: most likely they are misspelled.
+func Unmatched(patterns []string, tables []TableName) []string {
 	var unmatched []string
-	for _, text := range t.Include {
+	for _, text := range patterns {
 		p, err := ParsePattern(text)
 		found := false
 		for _, name := range tables {

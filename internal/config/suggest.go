@@ -73,3 +73,34 @@ func distance(a, b string) int {
 	}
 	return previous[len(b)]
 }
+
+// Nearest returns the names of tables that a pattern which matches none of them was perhaps meant for, at most three. A part that is only
+// an asterisk stays one.
+func Nearest(pattern string, tables []TableName) []string {
+	parts := strings.Split(pattern, ".")
+	if len(parts) != 2 {
+		return nil
+	}
+	least, near := 3, []string(nil)
+	for _, t := range tables {
+		name, sum := [2]string{t.Schema, t.Table}, 0
+		for i, part := range parts {
+			if part == "*" {
+				name[i] = part
+				continue
+			}
+			d := distance(strings.ToLower(part), strings.ToLower(name[i]))
+			if d > 1+len(part)/4 {
+				d = least + 1
+			}
+			sum += d
+		}
+		if text := strings.Join(name[:], "."); sum < least {
+			least, near = sum, []string{text}
+		} else if sum == least && len(near) > 0 && !slices.Contains(near, text) {
+			near = append(near, text)
+		}
+	}
+	slices.Sort(near)
+	return near[:min(len(near), 3)]
+}

@@ -77,9 +77,27 @@ func TestTablesSelectAndUnmatched(t *testing.T) {
 	if !(Tables{}).Selects("any", "table") || (Tables{Exclude: []string{"*.*"}}).Selects("any", "table") {
 		t.Error("no include must mean every table, less the excluded")
 	}
-	got := tables.Unmatched([]TableName{{"public", "sessions"}, {"shop", "x1"}})
+	got := Unmatched(tables.Include, []TableName{{"public", "sessions"}, {"shop", "x1"}})
 	if want := []string{"sohp.*"}; !slices.Equal(got, want) {
 		t.Errorf("unmatched %v, want %v", got, want)
+	}
+}
+
+func TestNearestTables(t *testing.T) {
+	tables := []TableName{{"public", "sessions"}, {"public", "Orders"}, {"shop", "x1"}, {"shop", "x2"}, {"shop", "orders"}}
+	for pattern, want := range map[string][]string{
+		"sohp.*":         {"shop.*"},
+		"public.session": {"public.sessions"},
+		"public.orders":  {"public.Orders"},
+		"pubic.sesions":  {"public.sessions"},
+		"shop.x":         {"shop.x1", "shop.x2"},
+		"*.sesions":      {"*.sessions"},
+		"other.thing":    nil,
+		"sessions":       nil,
+	} {
+		if got := Nearest(pattern, tables); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", pattern, got, want)
+		}
 	}
 }
 

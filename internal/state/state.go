@@ -11,8 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
@@ -104,10 +107,21 @@ type Relation struct {
 }
 
 // Installed says whether the target holds state of the stream.
+//
+// The capture on the source has a schema of the same name, with other tables: a dump of the source that was made after pgibex was installed
+// there brings it, and triggers that fire always, to the target.
 func (s *Store) Installed(ctx context.Context, conn *pg.Conn) (bool, error) {
-	var there bool
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL", s.schema+".stream").Scan(&there)
-	return there, err
+	var there, ofSource bool
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL, pg_catalog.to_regclass($2) IS NOT NULL", s.schema+".stream", s.schema+".captured").
+		Scan(&there, &ofSource)
+	if err != nil {
+		return false, err
+	}
+	if ofSource {
+		return false, hint.With(fmt.Errorf("%s: schema %s there is the source's capture with its triggers, brought by a dump of the source", conn.Side, s.schema),
+			"on the target: DROP SCHEMA %s CASCADE, which drops those triggers too; then try again", s.schema)
+	}
+	return there, nil
 }
 
 // Install creates the state of a stream that follows the source of that identity.
@@ -183,7 +197,10 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 		return Stream{}, ErrMissing
 	}
 	var st Stream
-	if err := conn.QueryRow(ctx, s.SQL("SELECT version FROM {{schema}}.stream")).Scan(&st.Version); err != nil {
+	if err := conn.QueryRow(ctx, s.SQL("SELECT version FROM {{schema}}.stream")).Scan(&st.Version); errors.Is(err, pgx.ErrNoRows) {
+		return Stream{}, hint.With(fmt.Errorf("%s: schema %s there has the tables of a stream's state and no stream in them, as a dump without data has", conn.Side, s.schema),
+			"on the target: DROP SCHEMA %s CASCADE, then empty the stream's tables; on the source: pgibex uninstall --yes --force; then begin again", s.schema)
+	} else if err != nil {
 		return Stream{}, err
 	}
 	if st.Version != Version {

@@ -1,0 +1,108 @@
+package replicator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/state"
+)
+
+// Problem is why the target does not, or will not, have all that the source has: one table or other object, and what mends it.
+type Problem struct {
+	Kind   ProblemKind `json:"kind"`
+	Table  string      `json:"table"` // or what else is concerned
+	Reason string      `json:"reason"`
+	Remedy string      `json:"remedy,omitempty"`
+}
+
+// ProblemKind is what the problems are counted by.
+type ProblemKind string
+
+// The kinds of problems, in the order in which they are counted.
+const (
+	TableQuarantined ProblemKind = "quarantined"
+	TableNotCarried  ProblemKind = "not carried"
+	ForeignKeyFailed ProblemKind = "foreign key failed"
+)
+
+// counted says how many there are of each kind.
+func counted(problems []Problem, tables int) string {
+	var counts []string
+	for _, kind := range []struct {
+		kind ProblemKind
+		text func(n int) string
+	}{
+		{TableQuarantined, func(n int) string { return fmt.Sprintf("%d of %d tables quarantined", n, tables) }},
+		{TableNotCarried, func(n int) string { return fmt.Sprintf("%d not carried", n) }},
+		{ForeignKeyFailed, func(n int) string {
+			if n == 1 {
+				return "1 foreign key failed"
+			}
+			return fmt.Sprintf("%d foreign keys failed", n)
+		}},
+	} {
+		n := 0
+		for _, p := range problems {
+			if p.Kind == kind.kind {
+				n++
+			}
+		}
+		if n > 0 {
+			counts = append(counts, kind.text(n))
+		}
+	}
+	return strings.Join(counts, ", ")
+}
+
+// problems fills in what is wrong with the stream's tables, and what it does not carry.
+func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []state.Relation, status *Status) error {
+	for _, relation := range relations {
+		if relation.State == state.Quarantined {
+			remedy := cmp.Or(relation.Remedy, "mend the cause, then: pgibex resync "+relation.Name.String())
+			status.Problems = append(status.Problems, Problem{TableQuarantined, relation.Name.String(), relation.Reason, remedy})
+		}
+	}
+	source, err := catalog.Load(ctx, src)
+	if err != nil {
+		return err
+	}
+	omitted, err := r.omitted(ctx, src, source, carriedBy(relations))
+	if err != nil {
+		return err
+	}
+	for _, o := range omitted {
+		if o.rows {
+			status.Problems = append(status.Problems, Problem{TableNotCarried, o.name, o.reason, o.remedy})
+		} else {
+			status.Warnings = append(status.Warnings, o.String())
+		}
+	}
+	for _, failure := range status.ForeignKeys {
+		status.Problems = append(status.Problems, Problem{ForeignKeyFailed, "", failure, ""})
+	}
+	return nil
+}
+
+// losses says what would be lost if the stream were removed now: tables that the target does not have whole, and changes that only the
+// source has. A stream whose capture is gone has nothing to lose any more.
+func losses(status *Status) []string {
+	var lost []string
+	for _, t := range status.Tables {
+		pending := fmt.Sprintf("%d changes pending", t.PendingRows)
+		switch {
+		case t.State == state.Captured || t.State == state.Copying:
+			lost = append(lost, fmt.Sprintf("%s: not copied (%d of %d rows), %s", t.Table, t.RowsCopied, t.RowsEstimated, pending))
+		case t.State == state.Quarantined:
+			lost = append(lost, fmt.Sprintf("%s: in quarantine, %s", t.Table, pending))
+		case t.PendingRows > 0:
+			lost = append(lost, t.Table+": "+pending)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
