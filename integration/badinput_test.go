@@ -112,6 +112,16 @@ func TestServersRefused(t *testing.T) {
 		return !s.holds(with(t, s.sourceDSN, user("walled", "no")), "true")()
 	})
 	host := func(name string) func(*url.URL) { return func(u *url.URL) { u.Host = name } }
+	closed := databaseOf(pgtest.Database(t, own))
+	s.src("CREATE ROLE plain LOGIN; CREATE ROLE limited LOGIN CONNECTION LIMIT 0; ALTER DATABASE " + closed + " CONNECTION LIMIT 0")
+	as := func(role, path string) func(*url.URL) {
+		return func(u *url.URL) {
+			u.User = url.UserPassword(role, "")
+			if path != "" {
+				u.Path = path
+			}
+		}
+	}
 	port := strings.TrimPrefix(with(t, s.sourceDSN, func(u *url.URL) { *u = url.URL{Host: u.Port()} }), "//")
 	for _, test := range []struct {
 		name   string
@@ -122,10 +132,12 @@ func TestServersRefused(t *testing.T) {
 		{"unknown host", host("no-such-host.invalid:" + port), 1, []string{"host no-such-host.invalid", "source.dsn"}},
 		{"no answer", func(u *url.URL) { u.Host = silent(t); parameter("connect_timeout", "1")(u) }, 1, []string{"cannot be reached", "firewalls"}},
 		{"closed port", host("127.0.0.1:1"), 1, []string{"port 1", "nothing listens on that port", "listen_addresses"}},
-		{"wrong password", user("walled", password+"x"), 1, []string{`user "walled"`, "password refused", "~/.pgpass"}},
+		{"wrong password", user("walled", password+"x"), 1, []string{`user "walled"`, "password refused", "password authentication failed", "~/.pgpass"}},
 		{"not let in", user("barred", password), 1, []string{`user "barred"`, "pg_hba.conf"}},
 		{"unknown role", user("nobody_there", password), 1, []string{"nobody_there"}},
 		{"missing database", func(u *url.URL) { u.Path = "/not_there" }, 1, []string{`database "not_there"`, "does not exist", "check the database name"}},
+		{"database full", as("plain", "/"+closed), 1, []string{`too many connections for database "` + closed + `"`, "CONNECTION LIMIT"}},
+		{"role full", as("limited", ""), 1, []string{`too many connections for role "limited"`, "CONNECTION LIMIT"}},
 		{"TLS refused", parameter("sslmode", "require"), 1, []string{"TLS was refused", "sslmode"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -277,6 +289,11 @@ func TestRightsRefused(t *testing.T) {
 	r := source()
 	r.wants(t, 1, "public.a: on the source role "+role+" has no rights of its owner postgres", "GRANT \"postgres\" TO")
 	r.brief(t, 1)
+	s.src("ALTER ROLE " + role + " NOINHERIT; GRANT postgres TO " + role)
+	r = source()
+	r.wants(t, 1, "is a member of its owner postgres and does not inherit its rights", "ALTER ROLE \""+role+"\" INHERIT")
+	r.brief(t, 1)
+	s.src("REVOKE postgres FROM " + role)
 	r = command(t, nil, "run", "-c", addresses(t, s.sourceDSN, as(s.targetDSN), ""))
 	r.wants(t, 1, "target: role "+role+" may not set session_replication_role", "superuser")
 	r.brief(t, 1)

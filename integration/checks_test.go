@@ -113,7 +113,7 @@ func TestChecksThatReadOtherTables(t *testing.T) {
 	s.streaming()
 	s.equal()
 	stop()
-	if err := s.replicator().Uninstall(t.Context()); err != nil {
+	if err := s.replicator().Uninstall(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	s.wantChecks("after uninstall", "city", "in_path", "in_zone", "plain")

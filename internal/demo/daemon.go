@@ -149,9 +149,9 @@ type status struct {
 }
 
 func (d *daemon) status(ctx context.Context) (s status, err error) {
-	out, err := d.command(ctx, "status", "--json")
-	if err != nil {
-		return s, err
+	out, failed := d.command(ctx, "status", "--json")
+	if failed != nil && len(out) == 0 { // with problems it ends with 1 and says all the same
+		return s, failed
 	}
 	if err := json.Unmarshal(out, &s); err != nil {
 		return s, fmt.Errorf("reading what pgibex status --json says: %w", err)
