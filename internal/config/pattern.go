@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Pattern matches tables by schema and name, exactly as they stand in the catalog, capitals included.
@@ -120,6 +121,14 @@ type TableName struct{ Schema, Table string }
 func (t Tables) Selects(schema, table string) bool {
 	included := len(t.Include) == 0 || matchAny(t.Include, schema, table)
 	return included && !matchAny(t.Exclude, schema, table)
+}
+
+// ExcludesByName reports whether a relation is excluded by its very name, not by a pattern that others match too.
+func (t Tables) ExcludesByName(schema, relation string) bool {
+	return slices.ContainsFunc(t.Exclude, func(text string) bool {
+		p, err := ParsePattern(text)
+		return err == nil && string(p.schema) == schema && string(p.table) == relation
+	})
 }
 
 // Unmatched returns the patterns that match none of the tables: most likely they are misspelled.
