@@ -10,8 +10,8 @@ import (
 	"github.com/pgibex/pgibex/internal/state"
 )
 
-// await waits until the daemon has passed the mark, and sets the sequences, which the daemon does only now and then. carried is
-// false if the daemon has gone before.
+// await waits until the daemon has passed the mark, and has set the sequences since, which it does now and then. carried is false if the
+// daemon has gone before.
 func (r *Replicator) await(ctx context.Context, mark change.Position) (carried bool, err error) {
 	dst, err := r.target.Connect(ctx, "catchup")
 	if err != nil {
@@ -21,22 +21,33 @@ func (r *Replicator) await(ctx context.Context, mark change.Position) (carried b
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	p := passage{mark: mark, draining: map[int]string{}}
-	told, looked := map[int]string{}, time.Now()
+	told, looked, passed, asked := map[int]string{}, time.Now(), false, false
 	for {
 		if carried, err = r.carried(ctx, dst); err != nil || !carried {
 			return carried, err
 		}
-		passed, err := r.passed(ctx, dst, &p)
+		if !passed {
+			if passed, err = r.passed(ctx, dst, &p); err != nil {
+				return true, err
+			}
+		}
 		switch {
-		case err != nil:
-			return true, err
-		case passed:
-			return true, r.setSequences(ctx, dst)
-		case time.Since(looked) > time.Second:
+		case !passed && time.Since(looked) > time.Second:
+			looked = time.Now()
 			if err := r.tellLocked(ctx, dst, told); err != nil {
 				return true, err
 			}
-			looked = time.Now()
+		case passed && !asked:
+			asked = true
+			if set, err := r.sequencesSet(ctx, dst); err != nil || set {
+				return true, err
+			}
+		}
+		if passed {
+			stream, err := r.store.Stream(ctx, dst)
+			if err != nil || !stream.SequencesAt.Before(mark.Clock) {
+				return true, err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -66,24 +77,6 @@ func (r *Replicator) tellLocked(ctx context.Context, dst *pg.Conn, told map[int]
 		}
 	}
 	return nil
-}
-
-// setSequences sets the target's sequences to what the source's are now.
-func (r *Replicator) setSequences(ctx context.Context, dst *pg.Conn) error {
-	src, err := r.source.Connect(ctx, "catchup")
-	if err != nil {
-		return err
-	}
-	defer src.CloseNow()
-	relations, err := r.store.Relations(ctx, dst)
-	if err != nil {
-		return err
-	}
-	s := &stream{r: r, src: src, dst: dst}
-	for _, relation := range relations {
-		s.all = append(s.all, &table{name: relation.Name})
-	}
-	return s.syncSequences(ctx)
 }
 
 // passage is how the target comes to have everything up to a mark while a daemon carries the stream.

@@ -107,14 +107,22 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err := r.unbuilt(ctx, dst, result); err != nil {
 		return nil, err
 	}
+	unset, err := r.notSet(ctx, dst, relations)
+	if err != nil {
+		return nil, err
+	}
 	if len(quarantined) > 0 {
-		return result, fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
+		err := fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
+		if len(unset) > 0 {
+			err = fmt.Errorf("%w\n%s", err, strings.Join(unset, "\n"))
+		}
+		return result, err
 	}
 	missing, err := r.incomplete(ctx, relations)
 	if err != nil {
 		return nil, err
 	}
-	if len(missing) > 0 {
+	if missing = append(missing, unset...); len(missing) > 0 {
 		return result, fmt.Errorf("the target does not have everything:\n%s", strings.Join(missing, "\n"))
 	}
 	return result, nil
@@ -132,6 +140,20 @@ func (r *Replicator) unbuilt(ctx context.Context, dst *pg.Conn, result *CaughtUp
 		result.Checks = append(result.Checks, d.PutOff())
 	}
 	return err
+}
+
+// notSet names the sequences that are not set, with reason and remedy.
+func (r *Replicator) notSet(ctx context.Context, dst *pg.Conn, relations []state.Relation) (lines []string, err error) {
+	src, err := r.source.Connect(ctx, "catchup")
+	if err != nil {
+		return nil, err
+	}
+	defer src.CloseNow()
+	unset, err := r.unsetSequences(ctx, src, dst, relations)
+	for _, s := range unset {
+		lines = append(lines, s.String())
+	}
+	return lines, err
 }
 
 // incomplete says why tables may lack something although every change recorded was applied: the daemon looks for that now and then only.

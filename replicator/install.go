@@ -21,6 +21,9 @@ func (r *Replicator) Install(ctx context.Context) (made int, err error) {
 		return 0, err
 	}
 	defer s.close()
+	if err := r.warnOfSequences(ctx, s); err != nil {
+		return 0, err
+	}
 	before := len(s.captured)
 	if _, err := r.installCapture(ctx, s); err != nil {
 		return 0, err
@@ -35,6 +38,9 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer s.close()
+	if err := r.warnOfSequences(ctx, s); err != nil {
+		return err
+	}
 	var b strings.Builder
 	for _, warning := range s.warnings {
 		b.WriteString("-- " + strings.ReplaceAll(warning, "\n", " ") + "\n")

@@ -11,6 +11,7 @@ import (
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/config"
 	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/sequence"
 )
 
 // sides is what a look at both databases found.
@@ -77,7 +78,13 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	if err := r.selectTables(ctx, s); err != nil {
 		return err
 	}
+	selected := s.selected
 	problems, err := r.checkTables(ctx, s)
+	if err == nil && !s.begun {
+		var found []string
+		found, err = s.checkSequences(ctx, r.wanted(among(selected)))
+		problems = append(problems, found...)
+	}
 	return refuse(problems, err)
 }
 
@@ -175,6 +182,13 @@ func (r *Replicator) selectTables(ctx context.Context, s *sides) error {
 	}
 	if s.begun { // a table that was dropped is no reason to let the others down
 		return nil
+	}
+	sequences, err := sequence.Load(ctx, s.src) // a free one may be named as well
+	if err != nil {
+		return err
+	}
+	for _, sequence := range sequences {
+		all = append(all, config.TableName{Schema: sequence.Schema, Table: sequence.Relation})
 	}
 	if unmatched := config.Unmatched(r.config.Tables.Include, all); len(unmatched) > 0 {
 		text := fmt.Sprintf("tables.include: %s matches no table of the source; patterns are schema.table with * and ?", strings.Join(unmatched, ", "))

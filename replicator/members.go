@@ -120,7 +120,11 @@ func (r *Replicator) Add(ctx context.Context, names []string) error {
 		problems = append(problems, found...)
 		add = append(add, t)
 	}
-	if len(problems) > 0 {
+	found, err := s.checkSequences(ctx, r.wantedBy(among(add)))
+	if err != nil {
+		return err
+	}
+	if problems = append(problems, found...); len(problems) > 0 {
 		return &RefusedError{Problems: problems}
 	}
 	r.warn(s)

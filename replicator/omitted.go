@@ -9,6 +9,7 @@ import (
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/config"
 	"github.com/pgibex/pgibex/internal/pg"
+	"github.com/pgibex/pgibex/internal/sequence"
 )
 
 // omission is something that the configuration includes, or names, and that the stream does not carry.
@@ -22,7 +23,7 @@ func (o omission) String() string { return o.name + " " + o.reason + "; " + o.re
 // omitted is all that the stream does not carry although the configuration includes it, and the patterns that have no effect. Every
 // command that says so takes it from here.
 func (r *Replicator) omitted(ctx context.Context, src *pg.Conn, source *catalog.Catalog, carried func(catalog.Name) bool) ([]omission, error) {
-	sequences, err := catalog.Sequences(ctx, src)
+	sequences, err := sequence.Load(ctx, src)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func otherRelations(tables config.Tables, source *catalog.Catalog) (all []omissi
 
 // idlePatterns are those that select no table. One that matches nothing at all is most likely misspelled; one of tables.include that
 // matches only what has no triggers leaves out what it was written for.
-func idlePatterns(tables config.Tables, source *catalog.Catalog, sequences []catalog.Sequence) (all []omission) {
+func idlePatterns(tables config.Tables, source *catalog.Catalog, sequences []*sequence.Sequence) (all []omission) {
 	var names []config.TableName
 	for name, t := range source.Tables {
 		if t.Kind == catalog.Ordinary {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -27,6 +29,7 @@ type ProblemKind string
 const (
 	TableQuarantined ProblemKind = "quarantined"
 	TableNotCarried  ProblemKind = "not carried"
+	SequenceNotSet   ProblemKind = "not set"
 	ForeignKeyFailed ProblemKind = "foreign key failed"
 )
 
@@ -39,6 +42,7 @@ func counted(problems []Problem, tables int) string {
 	}{
 		{TableQuarantined, func(n int) string { return fmt.Sprintf("%d of %d tables quarantined", n, tables) }},
 		{TableNotCarried, func(n int) string { return fmt.Sprintf("%d not carried", n) }},
+		{SequenceNotSet, func(n int) string { return english.Plural(n, "sequence", "") + " not set" }},
 		{ForeignKeyFailed, func(n int) string {
 			if n == 1 {
 				return "1 foreign key failed"
@@ -81,6 +85,9 @@ func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []sta
 		} else {
 			status.Warnings = append(status.Warnings, o.String())
 		}
+	}
+	for _, s := range status.Sequences {
+		status.Problems = append(status.Problems, Problem{SequenceNotSet, s.Sequence, s.Reason, s.Remedy})
 	}
 	for _, failure := range status.ForeignKeys {
 		status.Problems = append(status.Problems, Problem{ForeignKeyFailed, "", failure, ""})

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -29,6 +30,15 @@ type Status struct {
 	Checks       []string      `json:"checks_put_off,omitempty"` // checks of the target, and what is with them
 	Problems     []Problem     `json:"problems"`                 // why the target does not have everything
 	Warnings     []string      `json:"warnings,omitempty"`
+
+	Sequences []SequenceStatus `json:"sequences_not_set,omitempty"`
+}
+
+// SequenceStatus is a sequence of the stream that is not set on the target.
+type SequenceStatus struct {
+	Sequence string `json:"sequence"`
+	Reason   string `json:"reason"`
+	Remedy   string `json:"remedy"`
 }
 
 // TableStatus is what is known of one table.
@@ -154,6 +164,13 @@ func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream 
 		status.BacklogRows += t.PendingRows
 		status.BacklogBytes += t.PendingBytes
 		waiting = waiting || t.State == state.Streaming && t.PendingRows > 0
+	}
+	unset, err := r.unsetSequences(ctx, src, dst, relations)
+	if err != nil {
+		return err
+	}
+	for _, s := range unset {
+		status.Sequences = append(status.Sequences, SequenceStatus{Sequence: s.Name.String(), Reason: s.why.Error(), Remedy: hint.Of(s.why)})
 	}
 	status.Phase, status.Consistent = phase(relations, stream)
 	switch {

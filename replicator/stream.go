@@ -441,7 +441,7 @@ func (s *stream) setAside(ctx context.Context, t *table, why error, resumable bo
 
 // finish leaves the target exact: sequences, and, where all tables show one state, every constraint.
 func (s *stream) finish(ctx context.Context) error {
-	if err := s.syncSequences(ctx); err != nil {
+	if err := s.setSequencesLast(ctx); err != nil {
 		return err
 	}
 	if !s.consistent() { // rows of different moments need not hold

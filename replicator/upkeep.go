@@ -10,7 +10,6 @@ import (
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/config"
-	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
 
@@ -18,8 +17,8 @@ import (
 type upkeep struct {
 	sequences, drift, foreignKeys time.Time
 	counted                       time.Time
-	applied                       bool                           // something, since it was counted
-	set                           map[catalog.Name]sequenceValue // as the target has them
+	applied                       bool                       // something, since it was counted
+	locked                        map[catalog.Name]time.Time // sequences, and since when that is known
 	idle                          map[int]idleness
 	reported                      map[string]bool
 }
@@ -66,11 +65,7 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	}
 	if time.Since(s.upkeep.sequences) > sequenceEvery {
 		s.upkeep.sequences = time.Now()
-		err := s.syncSequences(ctx)
-		switch state := pg.State(err); {
-		case state == pg.QueryCanceled, state == pg.UndefinedTable, state == pg.UndefinedSchema: // locked, or dropped meanwhile: next time
-			s.r.log.Debug("sequences can not be read now", "error", err)
-		case err != nil:
+		if _, err := s.setSequences(ctx); err != nil {
 			return err
 		}
 	}

@@ -75,6 +75,8 @@ func printProblems(out io.Writer, s *replicator.Status) {
 			text = p.Table + " is in quarantine: " + p.Reason
 		case replicator.TableNotCarried:
 			text = p.Table + " " + p.Reason
+		case replicator.SequenceNotSet:
+			text = "sequence " + p.Table + " is not set on the target: it " + p.Reason
 		case replicator.ForeignKeyFailed:
 			text = p.Reason
 		}

@@ -20,8 +20,6 @@ var (
 	uniquesSQL string
 	//go:embed sql/exclusives.sql
 	exclusivesSQL string
-	//go:embed sql/sequences.sql
-	sequencesSQL string
 )
 
 // Catalog is what one database has.
@@ -54,21 +52,6 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 		t.chooseKey()
 	}
 	return c, nil
-}
-
-// Sequences reads which sequences a database has.
-func Sequences(ctx context.Context, conn *pg.Conn) ([]Sequence, error) {
-	var sequences []Sequence
-	err := conn.Each(ctx, sequencesSQL, nil, func(rows pgx.Rows) error {
-		var s Sequence
-		err := rows.Scan(&s.Schema, &s.Relation, &s.Owner.Schema, &s.Owner.Relation)
-		sequences = append(sequences, s)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read sequences of the %s: %w", conn.Side, err)
-	}
-	return sequences, nil
 }
 
 func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {

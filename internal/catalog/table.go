@@ -1,4 +1,4 @@
-// Package catalog describes tables, columns, keys and sequences as a server's catalogs have them, on
+// Package catalog describes tables, columns and keys as a server's catalogs have them, on
 // either side and in every version, and says whether a source's table fits a target's. It only reads.
 package catalog
 
@@ -234,10 +234,4 @@ func (t *Table) column(number int16) *Column {
 // Stored are the columns that hold data of their own: generated ones are left out.
 func (t *Table) Stored() []Column {
 	return slices.DeleteFunc(slices.Clone(t.Columns), func(c Column) bool { return c.Generated })
-}
-
-// Sequence is a sequence and the table whose column owns it; Owner is zero for a free one.
-type Sequence struct {
-	Name
-	Owner Name
 }

@@ -87,6 +87,7 @@ type Stream struct {
 	SourceID         string
 	SourceGeneration int64
 	Position         change.Position
+	SequencesAt      time.Time // the source's clock before its sequences were last read and carried over; zero if they never were
 	UpdatedAt        time.Time
 }
 
@@ -207,11 +208,14 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 		return st, &VersionError{Side: conn.Side, Version: st.Version}
 	}
 	var text, wal *string
-	var clock *time.Time
-	err = conn.QueryRow(ctx, s.SQL("SELECT source_id, source_generation, position, position_clock, source_wal, updated_at FROM {{schema}}.stream")).
-		Scan(&st.SourceID, &st.SourceGeneration, &text, &clock, &wal, &st.UpdatedAt)
+	var clock, sequences *time.Time
+	err = conn.QueryRow(ctx, s.SQL("SELECT source_id, source_generation, position, position_clock, source_wal, sequences_at, updated_at FROM {{schema}}.stream")).
+		Scan(&st.SourceID, &st.SourceGeneration, &text, &clock, &wal, &sequences, &st.UpdatedAt)
 	if err != nil {
 		return Stream{}, err
+	}
+	if sequences != nil {
+		st.SequencesAt = *sequences
 	}
 	if st.Position, err = position(text, clock); err == nil && wal != nil { // which there is without a position, before the first batch
 		st.Position.WAL, err = change.ParseWAL(*wal)

@@ -10,6 +10,7 @@ CREATE TABLE {{schema}}.stream (
     position       text,                         -- txid_snapshot of the source that the tables without a position of their own equal
     position_clock timestamptz,                  -- the source's clock when it was taken
     source_wal     text,                         -- how far the source's log went then: timeline:LSN
+    sequences_at   timestamptz,                  -- the source's clock before its sequences were last read, of which those set are set
     updated_at     timestamptz NOT NULL DEFAULT now()
 );
 
@@ -66,4 +67,17 @@ CREATE TABLE {{schema}}.drain (
     position       text NOT NULL,
     position_clock timestamptz NOT NULL,
     PRIMARY KEY (number, segment, end_block)
+);
+
+-- The sequences that the stream carries, by their names on the source.
+CREATE TABLE {{schema}}.sequence (
+    schema_name    text NOT NULL,
+    sequence_name  text NOT NULL,
+    last_value     bigint,                       -- where the source stood when the target was last set to it, or left as it stood
+    is_called      boolean,
+    setting_value  bigint,                       -- what the target is about to be set to, which no rollback undoes
+    setting_called boolean,
+    reason         text,                         -- why it is not set
+    remedy         text,                         -- what mends it
+    PRIMARY KEY (schema_name, sequence_name)
 );
