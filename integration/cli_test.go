@@ -174,8 +174,8 @@ func TestStatusAndVerify(t *testing.T) {
 	for _, result := range results {
 		total += result.Total
 	}
-	if len(results) != 3 || total != 3 {
-		t.Errorf("%d tables, %d differences: %s", len(results), total, r.out)
+	if len(results) != 4 || total != 3 { // with a sequence
+		t.Errorf("%d results, %d differences: %s", len(results), total, r.out)
 	}
 	d.terminate()
 	s.command("", "status").wants(t, 1, "no daemon")

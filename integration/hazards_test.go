@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -172,27 +171,6 @@ func TestVacuumKeepsNoSegmentOpen(t *testing.T) {
 		s.src(`UPDATE a SET v = v + 1 WHERE id = 1`)
 		return one[int](s, s.sourceDSN, "SELECT count(*) FROM pg_class WHERE relname LIKE 'delta\\_1\\_%' AND pg_relation_size(oid) > 0") <= 1
 	})
-	stop()
-	s.catchUp()
-	s.equal()
-}
-
-// A sequence that the application has locked holds up no table.
-func TestLockedSequence(t *testing.T) {
-	t.Parallel()
-	s := newStream(t, `CREATE TABLE a (id serial PRIMARY KEY); CREATE TABLE b (id serial PRIMARY KEY)`)
-	stop := s.run()
-	s.streaming()
-	app := s.connect(s.sourceDSN)
-	if _, err := app.PgConn().Exec(t.Context(), "BEGIN; TRUNCATE a RESTART IDENTITY").ReadAll(); err != nil {
-		t.Fatal(err)
-	}
-	s.eventually("it was met", 20*time.Second, func() bool { return s.log.contains("sequences can not be read now") })
-	s.src("INSERT INTO b DEFAULT VALUES")
-	s.eventually("the other table follows", 10*time.Second, func() bool { return one[int](s, s.targetDSN, "SELECT count(*) FROM b") == 1 })
-	if err := app.Close(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
 	stop()
 	s.catchUp()
 	s.equal()

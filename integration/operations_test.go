@@ -283,28 +283,3 @@ func (s *stream) activeSegment(table string) int {
 	s.t.Helper()
 	return one[int](s, s.sourceDSN, "SELECT segment FROM pgibex_it.segment JOIN pgibex_it.captured USING (number) WHERE active AND table_name = $1", table)
 }
-
-func TestSequences(t *testing.T) {
-	t.Parallel()
-	s := newStream(t, `
-		CREATE TABLE tick (n serial PRIMARY KEY);
-		CREATE SEQUENCE by_one; CREATE SEQUENCE down INCREMENT -5 MINVALUE -1000 MAXVALUE 100 START 100;
-		CREATE SEQUENCE circle MINVALUE 1 MAXVALUE 5 CYCLE; CREATE SEQUENCE untouched START 42; CREATE SEQUENCE "Odd ""name";
-		CREATE TABLE owner (id serial PRIMARY KEY, big bigserial);`)
-	s.src(`SELECT nextval('by_one') FROM generate_series(1, 17); SELECT nextval('down') FROM generate_series(1, 9); SELECT nextval('circle') FROM generate_series(1, 7);
-		SELECT setval('owner_big_seq', 9000000000000, false); INSERT INTO owner DEFAULT VALUES; SELECT setval('"Odd ""name"', 5)`)
-	s.catchUp()
-	s.equal()
-	if got := one[int64](s, s.targetDSN, "SELECT nextval('circle')"); got != 3 {
-		t.Errorf("the cycling sequence goes on with %d, expected 3", got)
-	}
-	s.src(`SELECT setval('by_one', 3); SELECT setval('down', 100, false); SELECT setval('circle', 5); SELECT setval('owner_id_seq', 1, false); SELECT nextval('untouched')`)
-	s.catchUp()
-	s.equal()
-	if got := one[int64](s, s.targetDSN, "SELECT nextval('circle')"); got != 1 {
-		t.Errorf("the cycling sequence goes on with %d, expected 1", got)
-	}
-	s.run() // the daemon follows them as well, backwards too
-	s.src(`SELECT setval('by_one', 2, false); SELECT nextval('circle'); SELECT setval('"Odd ""name"', 1, false)`)
-	s.eventually("the sequences are equal", 20*time.Second, func() bool { return slices.Equal(s.sequences(s.sourceDSN), s.sequences(s.targetDSN)) })
-}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/verify"
 )
 
-// Verify compares the tables of the stream, or those named. A table that does not follow the source is not compared, nor is one that
+// Verify compares the tables of the stream and its sequences, or the tables named and theirs. A table that does not follow the source is not compared, nor is one that
 // the configuration includes and the stream does not carry; its result says why.
 func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result, error) {
 	s := &sides{}
@@ -49,18 +51,28 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		}
 		for _, o := range omitted {
 			if o.rows {
-				skipped = append(skipped, verify.Result{Name: o.name, Skipped: o.reason + "; " + o.remedy})
+				skipped = append(skipped, verify.Result{Name: o.name, Skipped: o.reason, Remedy: o.remedy})
 			} else {
 				r.log.Warn(o.String())
 			}
 		}
 	}
-	results, err := verify.New(r.source, r.target, r.store, verify.Options{}).Tables(ctx, pairs)
+	verifier := verify.New(r.source, r.target, r.store, verify.Options{})
+	results, err := verifier.Tables(ctx, pairs)
 	if err != nil {
 		return nil, err
 	}
 	results = append(results, skipped...)
-	checks, err := r.loader.Checks(ctx, s.dst, 0)
+	if err := r.notePutOff(ctx, s.dst, results); err != nil {
+		return nil, err
+	}
+	sequences, err := r.verifySequences(ctx, s, verifier, relations, only)
+	return append(results, sequences...), err
+}
+
+// notePutOff notes, with each table, the checks of the target that are put off.
+func (r *Replicator) notePutOff(ctx context.Context, dst *pg.Conn, results []verify.Result) error {
+	checks, err := r.loader.Checks(ctx, dst, 0)
 	for _, d := range checks {
 		for i, result := range results {
 			if result.Table.SQL() == d.TableSQL {
@@ -68,7 +80,20 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 			}
 		}
 	}
-	return results, err
+	return err
+}
+
+// verifySequences compares the sequences of the stream, or those of the tables named.
+func (r *Replicator) verifySequences(ctx context.Context, s *sides, v *verify.Verifier, relations []state.Relation, only []string) ([]verify.Result, error) {
+	carried, err := r.carried(ctx, s.dst)
+	if err != nil {
+		return nil, err
+	}
+	wanted := r.wanted(carriedBy(relations))
+	if len(only) > 0 {
+		wanted = r.wantedBy(func(name catalog.Name) bool { return slices.Contains(only, name.String()) })
+	}
+	return v.Sequences(ctx, s.src, s.dst, wanted, carried)
 }
 
 func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {

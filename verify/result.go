@@ -27,16 +27,18 @@ type Difference struct {
 	Columns []string `json:"columns,omitempty"` // of Different: those that differ
 }
 
-// Result is what the comparison of one table has found.
+// Result is what the comparison of one table, or of one sequence, has found.
 type Result struct {
 	Table       catalog.Name  `json:"-"`
 	Name        string        `json:"table"`
+	Sequence    bool          `json:"sequence,omitempty"`    // it is one, with this name on the source; Total is 1 where it differs
 	Rows        int64         `json:"rows"`                  // compared
 	Chunks      int           `json:"chunks"`                // read from the source
 	Total       int64         `json:"total"`                 // rows that differ
 	Differences []Difference  `json:"differences,omitempty"` // the first of them
 	Unsettled   int64         `json:"unsettled"`             // keys that changed faster than they could be compared
 	Skipped     string        `json:"skipped,omitempty"`
+	Remedy      string        `json:"remedy,omitempty"` // of what it was skipped for
 	Notes       []string      `json:"notes,omitempty"`
 	Duration    time.Duration `json:"-"`
 	Seconds     float64       `json:"seconds"`

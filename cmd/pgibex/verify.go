@@ -18,7 +18,8 @@ func verifyCommand(o *options) *cobra.Command {
 		Short: "Compare source and target row for row, while the application writes",
 		Long: `Compares every row of all tables, or of those given as schema.table. Rows that differ are compared again once the target's position has
 passed them; what still differs is named by table and key, and the exit code is 1. Tables that could not be compared (in
-quarantine, not yet copied, or included by the configuration and not replicated) are named and counted, and the exit code is 1 too.`,
+quarantine, not yet copied, or included by the configuration and not replicated) are named and counted, and the exit code is 1 too. So it
+is for sequences that would return values once more which the source has returned, or cannot be compared.`,
 		Example: "  pgibex verify\n  pgibex verify public.orders --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			_, r, _, _, err := o.load()
@@ -52,9 +53,18 @@ quarantine, not yet copied, or included by the configuration and not replicated)
 
 func printResults(out io.Writer, results []verify.Result) {
 	var rows, differ, unsettled int64
-	skipped := 0
+	var tables, skipped, sequences, apart int
 	for _, result := range results {
-		rows, differ, unsettled = rows+result.Rows, differ+result.Total, unsettled+result.Unsettled
+		switch {
+		case !result.Sequence:
+			if result.Skipped == "" {
+				tables++
+			}
+			rows, differ, unsettled = rows+result.Rows, differ+result.Total, unsettled+result.Unsettled
+		case result.Skipped == "":
+			sequences++
+			apart += int(result.Total)
+		}
 		for _, note := range result.Notes {
 			fmt.Fprintf(out, "%s: %s\n", result.Name, note)
 		}
@@ -62,6 +72,11 @@ func printResults(out io.Writer, results []verify.Result) {
 		case result.Skipped != "":
 			skipped++
 			fmt.Fprintf(out, "%s: not compared: %s\n", result.Name, result.Skipped)
+			if result.Remedy != "" {
+				fmt.Fprintf(out, "  %s\n", result.Remedy)
+			}
+		case result.Sequence && result.Total > 0:
+			fmt.Fprintf(out, "%s: the sequence differs: %s\n", result.Name, result.Differences[0].Key)
 		case result.Total > 0:
 			fmt.Fprintf(out, "%s: %d rows differ\n", result.Name, result.Total)
 			for _, d := range result.Differences {
@@ -76,7 +91,7 @@ func printResults(out io.Writer, results []verify.Result) {
 			fmt.Fprintf(out, "%s: %d keys changed faster than they could be compared; verify again when less is written\n", result.Name, result.Unsettled)
 		}
 	}
-	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", len(results)-skipped, rows, differ)
+	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", tables, rows, differ)
 	if skipped > 0 {
 		fmt.Fprintf(out, ", %d not compared", skipped)
 	}
@@ -84,4 +99,7 @@ func printResults(out io.Writer, results []verify.Result) {
 		fmt.Fprintf(out, ", %d not settled", unsettled)
 	}
 	fmt.Fprintln(out)
+	if sequences > 0 {
+		fmt.Fprintf(out, "sequences: %d compared, %d differ\n", sequences, apart)
+	}
 }
