@@ -181,6 +181,16 @@ func (s *stream) setSequencesLast(ctx context.Context) error {
 	}
 }
 
+// lookAtSequences reads both sides, and what the stream remembers.
+func (r *Replicator) lookAtSequences(ctx context.Context, src, dst *pg.Conn, relations []state.Relation) ([]*sequence.Pair, map[catalog.Name]sequence.Memory, error) {
+	memories, err := r.store.Sequences(ctx, dst)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairs, err := sequence.Look(ctx, src, dst, r.wanted(carriedBy(relations)))
+	return pairs, memories, err
+}
+
 // sequencesSet says whether no sequence of the target has to be set, as both sides are now.
 func (r *Replicator) sequencesSet(ctx context.Context, dst *pg.Conn) (bool, error) {
 	src, err := r.source.Connect(ctx, "catchup")
@@ -192,11 +202,7 @@ func (r *Replicator) sequencesSet(ctx context.Context, dst *pg.Conn) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	memories, err := r.store.Sequences(ctx, dst)
-	if err != nil {
-		return false, err
-	}
-	pairs, err := sequence.Look(ctx, src, dst, r.wanted(carriedBy(relations)))
+	pairs, memories, err := r.lookAtSequences(ctx, src, dst, relations)
 	return !slices.ContainsFunc(pairs, func(p *sequence.Pair) bool {
 		return p.Problem() != nil || p.Decide(memories[p.Name()]) == sequence.Set
 	}), err
@@ -218,11 +224,7 @@ func (u unsetSequence) String() string {
 
 // unsetSequences are, by name, the sequences that cannot be carried over as both sides are now, or could not when it was last tried.
 func (r *Replicator) unsetSequences(ctx context.Context, src, dst *pg.Conn, relations []state.Relation) (unset []unsetSequence, err error) {
-	memories, err := r.store.Sequences(ctx, dst)
-	if err != nil {
-		return nil, err
-	}
-	pairs, err := sequence.Look(ctx, src, dst, r.wanted(carriedBy(relations)))
+	pairs, memories, err := r.lookAtSequences(ctx, src, dst, relations)
 	if err != nil {
 		return nil, err
 	}
