@@ -151,26 +151,46 @@ func (s *stream) standAside(ctx context.Context, busy *apply.BusyError) error {
 			}
 			continue
 		}
-		s.drains.Go(func() error {
-			if err := s.r.locks.standBy(ctx, t); err != nil {
-				return err
-			}
-			s.drained <- drained{table: t, to: t.position}
-			return nil
-		})
+		s.retry(ctx, t, busy)
 	}
 	return nil
 }
 
-// maxConflicts is how often a piece may meet a conflict in a row that is no lock of others before its table is to blame: something of it
-// fails each time in a way that passes elsewhere.
+// retry has a table without a key, whose changes are never applied in pieces, come back to the batches when it may not be locked any more.
+func (s *stream) retry(ctx context.Context, t *table, busy error) {
+	var fault error
+	if pg.State(busy) != pg.LockNotAvailable {
+		if t.conflicts++; t.conflicts > maxConflicts {
+			fault = conflicting(t, busy)
+		}
+	}
+	s.drains.Go(func() error {
+		if err := s.r.locks.standBy(ctx, t); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rowsPatience): // what is in the way may be no lock on the table, and a batch waits for it with all others
+		}
+		s.drained <- drained{table: t, to: t.position, reason: fault}
+		return nil
+	})
+}
+
+// maxConflicts is how often in a row a table may meet a conflict that is no lock of others before it is to blame: something of it fails
+// each time in a way that passes elsewhere.
 const maxConflicts = 10
+
+func conflicting(t *table, err error) error {
+	return &apply.TableError{Table: t.number, Err: hint.With(err, "find out what does this on the target; then: pgibex resync %s", t.name)}
+}
 
 // conflict deals with a piece that met others at work on its table of the target: it waits until they are done, without a worker's slot.
 func (d *drainWorker) conflict(ctx context.Context, err error) error {
 	if pg.State(err) != pg.LockNotAvailable {
 		if d.conflicts++; d.conflicts > maxConflicts {
-			return &apply.TableError{Table: d.table.number, Err: hint.With(err, "find out what does this on the target; then: pgibex resync %s", d.table.name)}
+			return conflicting(d.table, err)
 		}
 	}
 	<-d.slots

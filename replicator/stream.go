@@ -319,7 +319,7 @@ func (s *stream) join(t *table) {
 	if t.state != state.Streaming {
 		s.r.log.Info("table streams", "table", t.name.String())
 	}
-	t.state, t.position = state.Streaming, change.Position{}
+	t.state, t.position, t.conflicts = state.Streaming, change.Position{}, 0
 }
 
 // batchTables bounds the tables of a batch that have changes: each takes some 20 locks on the target in the batch's transaction, with its
@@ -376,67 +376,6 @@ func (s *stream) setBacklog() {
 		backlog += t.log.Unread()
 	}
 	s.r.metrics.BacklogBytes.Set(float64(backlog))
-}
-
-// blame finds out what to do about a batch that failed. When one table's data or definition is the cause it is tried in
-// a more patient way, and in the end set aside.
-func (s *stream) blame(ctx context.Context, err error) error {
-	tableErr, rejected := errors.AsType[*apply.TableError](err)
-	busy, locked := errors.AsType[*capture.BusyError](err)
-	busyThere, lockedThere := errors.AsType[*apply.BusyError](err)
-	_, deferred := errors.AsType[*apply.DeferredError](err)
-	if ctx.Err() != nil || !rejected && !locked && !lockedThere && !deferred {
-		return err
-	}
-	if s.src.IsClosed() { // lost with the COPY that failed
-		src, err := s.r.source.Connect(ctx, "source")
-		if err != nil {
-			return err
-		}
-		s.src = src
-	}
-	switch {
-	case locked:
-		return s.await(ctx, s.tables[busy.Table], busy)
-	case lockedThere:
-		return s.standAside(ctx, busyThere)
-	case deferred: // the next batch finds out whose it is
-		return nil
-	}
-	if err := s.lookForDrift(ctx, tableErr.Table); err != nil { // which knows a better reason, if it is one
-		return err
-	}
-	t, there := s.tables[tableErr.Table]
-	switch {
-	case !there:
-		return nil
-	case s.writer.Soften(t.number, err):
-		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
-		return nil
-	}
-	again, why, err := s.r.relax(ctx, s.src, s.dst, t, err)
-	if err != nil || again {
-		return err
-	}
-	return s.setAside(ctx, t, why, resumable(why))
-}
-
-// resumable says whether an error leaves a table's deltas worth as much as before.
-func resumable(err error) bool {
-	_, diverged := errors.AsType[*apply.DivergedError](err)
-	switch pg.State(err) {
-	case pg.UniqueViolation, pg.ExclusionViolation: // a row that is not the source's may be in the way
-		return false
-	}
-	return !diverged && !errors.Is(err, change.ErrReplaced)
-}
-
-// setAside quarantines a table that is followed here.
-func (s *stream) setAside(ctx context.Context, t *table, why error, resumable bool) error {
-	delete(s.tables, t.number)
-	delete(s.draining, t.number)
-	s.aside[t.number] = true
-	return s.r.quarantine(ctx, s.dst, t, t.at(s.position), why, resumable)
 }
 
 // finish leaves the target exact: sequences, and, where all tables show one state, every constraint.

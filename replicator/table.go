@@ -31,6 +31,8 @@ type table struct {
 	log      *capture.Log
 	backlog  int64 // bytes, while it drains
 	drains   bool  // a drain is under way
+
+	conflicts int // in a row, of a table without a key
 }
 
 // known puts together what both sides know of each table, and sets aside those that drifted while nobody looked.
