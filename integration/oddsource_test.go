@@ -170,8 +170,8 @@ func TestLatin1Source(t *testing.T) {
 	s.command("", "verify").wants(t, 1, "(name)=(Müller 50)")
 }
 
-// hostile are settings under which a session that trusts its defaults fails or means something else. Those for the source exist in 9.2.
-var hostile = map[string][]string{
+// hostileSettings are settings under which a session that trusts its defaults fails or means something else. Those for the source exist in 9.2.
+var hostileSettings = map[string][]string{
 	"source": {
 		"standard_conforming_strings = off", "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", "TimeZone = 'Asia/Kathmandu'", `search_path = '"$user", evil, public'`,
 		"default_transaction_isolation = serializable", "default_transaction_read_only = on", "default_transaction_deferrable = on", "statement_timeout = 1",
@@ -201,7 +201,7 @@ func TestSettingsOfRoleAndDatabase(t *testing.T) {
 		s.exec(*dsn, "CREATE ROLE "+role+" SUPERUSER LOGIN")
 		admin := *dsn
 		t.Cleanup(func() { s.cleanUp(admin, "REASSIGN OWNED BY "+role+" TO postgres; DROP ROLE "+role) })
-		for i, setting := range hostile[side] {
+		for i, setting := range hostileSettings[side] {
 			of := []string{"", " IN DATABASE " + database}[i%2]
 			s.exec(admin, "ALTER ROLE "+role+of+" SET "+setting)
 		}

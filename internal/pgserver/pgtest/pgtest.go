@@ -40,9 +40,9 @@ type slot struct {
 }
 
 var (
-	mu      sync.Mutex
-	slots   = map[string]*slot{}
-	skipped []string // said at the end
+	mu    sync.Mutex
+	slots = map[string]*slot{}
+	notes []string // said at the end
 )
 
 // Main is for TestMain: it runs the tests, fails when they leave goroutines behind, ends the servers they
@@ -74,7 +74,7 @@ func closeAll() (usedDocker bool, err error) {
 			lines = append(lines, notTested92)
 		}
 	}
-	return usedDocker, errors.Join(err, report(append(lines, skipped...)))
+	return usedDocker, errors.Join(err, report(append(lines, notes...)))
 }
 
 // report says on what the tests ran, and leaves it to make, which says it once more for all.
@@ -185,9 +185,16 @@ func Skip(tb testing.TB, reason string) {
 	tb.Helper()
 	line := "not tested: " + tb.Name() + ": " + strings.Join(strings.Fields(reason), " ")
 	mu.Lock()
-	skipped = append(skipped, line)
+	notes = append(notes, line)
 	mu.Unlock()
 	tb.Skip(line)
+}
+
+// Note has the last lines of the run say something, a seed for one, as go test keeps to itself what a test prints that passes.
+func Note(line string) {
+	mu.Lock()
+	defer mu.Unlock()
+	notes = append(notes, line)
 }
 
 func skipShort(tb testing.TB) {

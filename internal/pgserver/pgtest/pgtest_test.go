@@ -9,8 +9,8 @@ import (
 func TestSkipIsToldAtTheEnd(t *testing.T) {
 	t.Run("lacking", func(t *testing.T) { Skip(t, "there is no\n  such thing") })
 	mu.Lock()
-	told := skipped
-	skipped = nil // it is no test that anybody misses
+	told := notes
+	notes = nil // it is no test that anybody misses
 	mu.Unlock()
 	path := filepath.Join(t.TempDir(), "versions")
 	t.Setenv(versionsVar, path)
