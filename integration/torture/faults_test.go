@@ -58,7 +58,7 @@ type tally struct {
 func newFaults(m *machine) *faults {
 	f := &faults{m: m, random: m.random(actorFaults), busy: map[string]bool{}, tallies: map[string]*tally{}}
 	f.free = sync.NewCond(&f.mu)
-	f.kinds = slices.DeleteFunc(slices.Concat(processFaults, serverFaults, networkFaults, tableFaults), func(k *fault) bool {
+	f.kinds = slices.DeleteFunc(slices.Concat(processFaults, serverFaults, networkFaults, tableFaults, hostileFaults), func(k *fault) bool {
 		return k.name == diskFull && m.disk == nil
 	})
 	for _, k := range f.kinds {

@@ -212,6 +212,9 @@ func (m *machine) catchUp(ctx context.Context) {
 		if code == 0 {
 			return
 		}
+		if cured, err := m.cure(ctx); err == nil && cured {
+			continue
+		}
 		if strings.Contains(out, "quarantine") {
 			m.hurt("tables are in quarantine:\n%s", out)
 			return

@@ -38,11 +38,13 @@ type machine struct {
 	faults  *faults
 	indexes []string // of the target, as they were created
 
-	mu     sync.Mutex
-	hurts  []string
-	counts map[string]int
-	round  int
-	events *os.File
+	mu          sync.Mutex
+	hurts       []string
+	counts      map[string]int
+	hostilities int
+	wounded     map[string]bool // tables that something hostile was done to
+	round       int
+	events      *os.File
 }
 
 const stream = "torture"
@@ -60,7 +62,7 @@ tables: {include: ["public.*"]}
 
 func newMachine(t *testing.T, seed uint64) *machine {
 	t.Helper()
-	m := &machine{t: t, seed: seed, counts: map[string]int{}}
+	m := &machine{t: t, seed: seed, counts: map[string]int{}, wounded: map[string]bool{}}
 	m.makeDir()
 	path, err := binary()
 	m.must(err)
@@ -125,6 +127,7 @@ func (m *machine) makeTables() {
 	}
 	m.must(m.source.run(ctx, "torture", `CREATE ROLE app LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO app; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
 		ALTER TABLE "Order" OWNER TO app; ALTER TABLE customer OWNER TO app`))
+	m.must(m.target.run(ctx, "torture", "CREATE ROLE weak"))
 	r := m.random(actorContent)
 	for _, sql := range m.schema.content(r) {
 		m.must(m.source.run(ctx, "torture", sql))
