@@ -47,6 +47,10 @@ matrix: go-present servers-present ## a stream's whole life between all versions
 torture: go-present servers-present ## random faults under a random application [FAULTS=n] [SEED=n] [MINUTES=n]
 	TORTURE_FAULTS=$(FAULTS) TORTURE_SEED=$(SEED) TORTURE_MINUTES=$(MINUTES) go test -count=1 -v -timeout 24h -run 'TestTorture$$' ./integration/torture
 
+.PHONY: hostile
+hostile: go-present servers-present ## something hostile to one table of a stream, by a seed each time [SEEDS=n] [SEED=n] [ONLY=regexp]
+	HOSTILE_SEEDS=$(SEEDS) HOSTILE_SEED=$(SEED) HOSTILE_ONLY='$(ONLY)' go test -race -count=1 -v -timeout 24h -run '^TestHostile$$' ./integration
+
 .PHONY: unit
 unit: go-present ## the tests that need no server
 	@go test -race -short ./...

@@ -22,15 +22,14 @@ import (
 // with the first that leaves something behind.
 type arena struct {
 	*stream
-	config        string // the file
-	owner, weak   string // roles
-	victims       []hostile.Victim
-	d             *process
-	excluded      []string
-	cases         int
-	removed       bool // a table is of the stream no more
-	sourceAs      string
-	mayTakeLonger time.Duration
+	config      string // the file
+	owner, weak string // roles
+	victims     []hostile.Victim
+	d           *process
+	excluded    []string
+	cases       int
+	removed     bool // a table is of the stream no more
+	sourceAs    string
 }
 
 // shapes are the tables. Each has a column id, v of text and n of integer.
@@ -68,7 +67,7 @@ func victims() (all []hostile.Victim) {
 var arenas atomic.Int64
 
 // newArena begins the stream, as the role that the documentation asks for on the source: what the owner may not do it may not either.
-func newArena(t *testing.T, batch string) *arena {
+func newArena(t *testing.T) *arena {
 	t.Helper()
 	name := fmt.Sprintf("hostile_%d_%d", os.Getpid(), arenas.Add(1))
 	a := &arena{owner: name + "_owner", weak: name + "_weak", sourceAs: name, victims: victims()}
@@ -89,7 +88,7 @@ func newArena(t *testing.T, batch string) *arena {
 	a.src(fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s", database, name))
 	a.src(a.rows())
 	a.config = write(t, "")
-	a.configure(batch)
+	a.configure()
 	a.start()
 	a.streaming()
 	return a
@@ -116,7 +115,7 @@ func (a *arena) rows() string {
 	return sql.String()
 }
 
-func (a *arena) configure(batch string) {
+func (a *arena) configure() {
 	address, err := url.Parse(a.sourceDSN)
 	if err != nil {
 		a.t.Fatal(err)
@@ -126,8 +125,8 @@ func (a *arena) configure(batch string) {
 	for _, name := range a.excluded {
 		exclude = append(exclude, fmt.Sprintf("%q", name))
 	}
-	replace(a.t, a.config, fmt.Sprintf("stream: it\nsource: {dsn: %q}\ntarget: {dsn: %q}\nmetrics: {listen: \"off\"}\napply: {poll_interval: 50ms, batch_size: %s, workers: 2}\ncopy: {workers: 2}\ntables: {exclude: [%s]}\n",
-		address, a.targetDSN, batch, strings.Join(exclude, ", ")))
+	replace(a.t, a.config, fmt.Sprintf("stream: it\nsource: {dsn: %q}\ntarget: {dsn: %q}\nmetrics: {listen: \"off\"}\napply: {poll_interval: 50ms, batch_size: 64kB, workers: 2}\ncopy: {workers: 2}\ntables: {exclude: [%s]}\n",
+		address, a.targetDSN, strings.Join(exclude, ", ")))
 }
 
 func (a *arena) start() {

@@ -29,21 +29,18 @@ const (
 )
 
 // TestHostile does something hostile to one table of a stream, by a seed: the others must stream on, the one must be named with a reason
-// and a remedy, and the remedy must mend it. SEED repeats it, HOSTILE_SEEDS says how many, each the successor of the one before.
+// and a remedy, and the remedy must mend it. HOSTILE_SEED repeats it, HOSTILE_SEEDS says how many, each the successor of the one before.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("needs servers; not with -short")
 	}
-	first, count, long := rand.Uint64()%1_000_000_000+1, uint64(hostileSeeds), false
-	if text := os.Getenv("HOSTILE_SEEDS"); text != "" {
-		count, long = parse(t, "HOSTILE_SEEDS", text), true
+	first, count := rand.Uint64()%1_000_000_000+1, uint64(hostileSeeds)
+	if text := os.Getenv("HOSTILE_SEED"); text != "" {
+		first, count = parse(t, "HOSTILE_SEED", text), 1
 	}
-	if text := os.Getenv("SEED"); text != "" {
-		first = parse(t, "SEED", text)
-		if !long {
-			count = 1
-		}
+	if text := os.Getenv("HOSTILE_SEEDS"); text != "" {
+		count = parse(t, "HOSTILE_SEEDS", text)
 	}
 	only := os.Getenv("HOSTILE_ONLY")
 	pgtest.Note("hostile: SEED=" + strconv.FormatUint(first, 10) + ", " + strconv.FormatUint(count, 10) + " seeds")
@@ -58,11 +55,11 @@ func TestHostile(t *testing.T) {
 			for begun := true; begun && next.Load() < count; {
 				begun = false
 				t.Run("stream", func(t *testing.T) {
-					a := newArena(t, []string{"16MB", "64kB"}[lane%2])
+					a := newArena(t)
 					begun = true
 					for n := next.Add(1) - 1; n < count; n = next.Add(1) - 1 {
 						seed := first + n
-						if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { a.try(t, seed, long, only) }) || a.removed {
+						if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { a.try(t, seed, only) }) || a.removed {
 							return
 						}
 					}
@@ -90,10 +87,9 @@ type duel struct {
 	bulk bool
 	held *pgx.Conn
 	mark int
-	long bool
 }
 
-func (a *arena) try(t *testing.T, seed uint64, long bool, only string) {
+func (a *arena) try(t *testing.T, seed uint64, only string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
 	var allowed func(hostile.Hostility) bool
@@ -113,7 +109,7 @@ func (a *arena) try(t *testing.T, seed uint64, long bool, only string) {
 	for other.Plain == v.Plain {
 		other = a.victims[r.IntN(4)]
 	}
-	d := &duel{arena: a, t: t, r: r, long: long}
+	d := &duel{arena: a, t: t, r: r}
 	d.c = h.Fill(r, v, hostile.Settings{Other: other, Stream: "it", Weak: a.weak, Owner: a.owner, Number: a.cases})
 	d.bulk = !h.Slow && r.IntN(4) == 0
 	d.fight(r.IntN(2) == 0, r.IntN(5))
@@ -145,7 +141,7 @@ func (d *duel) fight(together bool, restart int) {
 	}
 	d.write(together)
 	d.othersStream()
-	if d.c.Quiet && restart != 0 && !(d.long && restart == 1) {
+	if d.c.Quiet && restart > 1 {
 		d.restart(d.t)
 	}
 	state, remedy := d.outcome()
@@ -366,7 +362,7 @@ func (d *duel) mend(state, remedy string) {
 	}
 	if found[1] == "remove" {
 		d.excluded, d.removed = append(d.excluded, d.c.Victim.Plain), true
-		d.configure("16MB")
+		d.configure()
 	} else if d.c.Removed {
 		d.t.Errorf("%s is gone, and the remedy is %q", d.c.Victim.Plain, remedy)
 	}

@@ -57,7 +57,7 @@ var bodies = []struct {
 	{name: "calls itself without an end", does: "PERFORM hostile.f{n}();", is: Named},
 	{name: "reads a table that is not there", does: "PERFORM 1 FROM hostile.nothing;", is: Named},
 	{name: "writes to a table of pgibex's without the right", does: "PERFORM 1; UPDATE {ours}.stream SET updated_at = updated_at;", options: "SECURITY DEFINER", prepares: "ALTER FUNCTION hostile.f{n}() OWNER TO {weak};", is: Named},
-	{name: "makes the transaction READ ONLY", does: "PERFORM set_config('transaction_read_only', 'on', true);", is: Named},
+	{name: "makes the transaction READ ONLY", does: "PERFORM set_config('transaction_read_only', 'on', true);", is: Either},
 	{name: "changes the session's search_path and role", does: "PERFORM set_config('search_path', 'hostile', false); PERFORM set_config('DateStyle', 'SQL, DMY', false);", is: Either},
 	{name: "ends its own session", does: "PERFORM pg_terminate_backend(pg_backend_pid());", is: Named},
 	{name: "cancels its own statement", does: "PERFORM pg_cancel_backend(pg_backend_pid());", is: Named},

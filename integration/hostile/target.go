@@ -47,7 +47,7 @@ var definitions = []Hostility{
 	{Kind: "definition", Name: "owned by another", Is: Harmless, Do: "ALTER TABLE {t} OWNER TO {weak}", Mend: "ALTER TABLE {t} OWNER TO CURRENT_USER"},
 	{Kind: "definition", Name: "every right revoked", Is: Harmless, Do: "REVOKE ALL ON {t} FROM PUBLIC, CURRENT_USER; REVOKE ALL ON SCHEMA {schema} FROM PUBLIC, CURRENT_USER", Mend: "GRANT ALL ON {t} TO CURRENT_USER; GRANT ALL ON SCHEMA {schema} TO CURRENT_USER"},
 	{Kind: "definition", Name: "a child", Is: Harmless, Do: "CREATE TABLE hostile.child{n} () INHERITS ({t}); INSERT INTO hostile.child{n} SELECT * FROM ONLY {t}", Mend: "DROP TABLE hostile.child{n}"},
-	{Kind: "definition", Name: "unlogged", Is: Harmless, Only: alone, Do: "ALTER TABLE {t} SET UNLOGGED", Mend: "ALTER TABLE {t} SET LOGGED"},
+	{Kind: "definition", Name: "unlogged", Is: Harmless, Remade: true, Only: alone, Do: "ALTER TABLE {t} SET UNLOGGED", Mend: "ALTER TABLE {t} SET LOGGED"},
 	{Kind: "definition", Name: "an index more", Is: Harmless, Do: "CREATE INDEX hostile_{n} ON {t} ({int}, {text})", Mend: "DROP INDEX {schema}.hostile_{n}"},
 }
 
