@@ -260,7 +260,7 @@ func (d *duel) within(limit time.Duration, holds func() bool) bool {
 		select {
 		case <-time.After(pause):
 		case <-d.d.gone:
-			d.t.Fatalf("the daemon has ended with code %d:\n%s", d.d.cmd.ProcessState.ExitCode(), tail(d.d.log.String(), 3000))
+			d.t.Fatalf("the daemon has ended with code %d:\n%s", d.d.cmd.ProcessState.ExitCode(), tail(d.d.log.String(), 600))
 		}
 	}
 }
