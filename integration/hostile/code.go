@@ -72,8 +72,8 @@ var bodies = []struct {
 // skips are triggers and rules that have rows not written, or written as others than they are.
 var skips = []Hostility{
 	{Kind: "code", Name: "a trigger that returns NULL", Is: Differs, Do: onRow("RETURN NULL;"), Mend: untrigger},
-	{Kind: "code", Name: "a trigger that changes the row", Is: Differs, Do: onRow("IF TG_OP <> 'DELETE' THEN NEW.{text} := 'hostile'; RETURN NEW; END IF; RETURN OLD;"), Mend: untrigger},
-	{Kind: "code", Name: "a trigger on TRUNCATE that raises {state}", Is: Named, Write: "TRUNCATE {t} CASCADE; INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'after', 1)",
+	{Kind: "code", Name: "a trigger that changes the row", Is: Differs, Do: onRow("IF TG_OP <> 'DELETE' THEN NEW.{int} := -1; RETURN NEW; END IF; RETURN OLD;"), Mend: untrigger},
+	{Kind: "code", Name: "a trigger on TRUNCATE that raises {state}", Is: Named, Write: "TRUNCATE {t} CASCADE; INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'after {n}', 1)",
 		Do: `CREATE FUNCTION hostile.t{n}() RETURNS trigger LANGUAGE plpgsql AS $t$BEGIN RAISE EXCEPTION 'hostile {state}' USING ERRCODE = '{state}'; END$t$;
 			CREATE TRIGGER hostile BEFORE TRUNCATE OR DELETE ON {t} FOR EACH STATEMENT EXECUTE FUNCTION hostile.t{n}(); ALTER TABLE {t} ENABLE ALWAYS TRIGGER hostile`,
 		Mend: untrigger},

@@ -123,12 +123,13 @@ func All() []Hostility {
 // Fill makes a case of it.
 func (h Hostility) Fill(r *rand.Rand, v Victim, s Settings) Case {
 	c := Case{Hostility: h, Victim: v, Settings: s}
+	id := func(prefix string) string { return fmt.Sprintf("'%s%d'", prefix, 1_000_000+10*s.Number) }
 	fill := strings.NewReplacer(
 		"{t}", v.Table(), "{schema}", v.Schema, "{name}", v.Relation, "{plainschema}", strings.ReplaceAll(v.Schema, `"`, ""), "{key}", v.Key, "{create}", v.Create, "{keytype}", v.KeyType,
 		"{text}", v.Text, "{int}", v.Int, "{owned}", v.Owned, "{free}", v.Free, "{freename}", v.Free[strings.LastIndexByte(v.Free, '.')+1:],
 		"{ownedname}", v.Owned[strings.LastIndexByte(v.Owned, '.')+1:],
 		"{other}", s.Other.Table(), "{othertext}", s.Other.Text, "{ours}", "pgibex_"+s.Stream, "{stream}", s.Stream, "{weak}", s.Weak, "{owner}", s.Owner,
-		"{n}", strconv.Itoa(s.Number), "{id}", fmt.Sprintf("'%d'", 1_000_000+10*s.Number),
+		"{n}", strconv.Itoa(s.Number), "{id}", id(""), "{twin}", id("1"), "{stranger}", id("7"), "{taken}", id("9"),
 		"{state}", states[r.IntN(len(states))], "{seconds}", strconv.Itoa(2+r.IntN(2+r.IntN(38))),
 		"{event}", []string{"insert", "update", "delete", "truncate"}[r.IntN(4)],
 		"{mode}", []string{"ACCESS EXCLUSIVE", "EXCLUSIVE", "SHARE ROW EXCLUSIVE", "SHARE"}[r.IntN(4)],
