@@ -45,7 +45,7 @@ func beHostile(ctx context.Context, m *machine, r *rand.Rand) (times int, err er
 	number := m.hostilities
 	m.wounded[v.Plain] = true
 	m.mu.Unlock()
-	c := h.Fill(r, v, hostile.Settings{Other: hostile.Victim{Schema: "public", Relation: "counter", Text: "name"}, Stream: stream, Weak: "weak", Number: number})
+	c := h.Fill(r, v, hostile.Settings{Other: hostile.Victim{Schema: "public", Relation: "counter", Text: "name"}, Stream: stream, Weak: "weak", Owner: "CURRENT_USER", Number: number})
 	m.event("hostile: %s", c)
 	for ctx.Err() == nil { // the other fault may have the server down
 		if err = m.attack(ctx, c, between(r, time.Second, 8*time.Second)); err == nil {
