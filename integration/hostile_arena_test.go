@@ -144,9 +144,6 @@ func (a *arena) restart(t *testing.T) {
 	a.d = pgibex(a.t, nil, "run", "-c", a.config)
 }
 
-// said is all that the daemons of this arena have said.
-func (a *arena) said() string { return a.log.String() + a.d.log.String() }
-
 func (a *arena) pgibex(t *testing.T, args ...string) result {
 	t.Helper()
 	return command(t, nil, append(args, "-c", a.config)...)
@@ -177,10 +174,8 @@ func (r report) named(name string) (state, reason, remedy string) {
 	for _, row := range r.Tables {
 		if text(row, "table") == name {
 			reason = text(row, "reason")
-			for _, key := range []string{"waits", "waiting", "blocked", "blocked_by", "problem", "warning"} {
-				if reason == "" {
-					reason = text(row, key)
-				}
+			if reason == "" {
+				reason = text(row, "waiting")
 			}
 			return text(row, "state"), reason, text(row, "remedy")
 		}

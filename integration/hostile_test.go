@@ -146,13 +146,7 @@ func (d *duel) fight(together bool, restart int) {
 	}
 	state, remedy := d.outcome()
 	d.othersStream()
-	if state != "" && d.c.Is != hostile.Waits {
-		for _, args := range [][]string{{"catchup"}, {"verify"}} {
-			if r := d.pgibex(d.t, args...); d.stillHostile(state) && (r.code != 1 || !strings.Contains(r.out+r.log, d.c.Names())) {
-				d.t.Errorf("%s ends with code %d, and should name %s:\n%s%s", args[0], r.code, d.c.Names(), r.out, r.log)
-			}
-		}
-	}
+	d.commandsName(state)
 	if restart == 2 {
 		d.restart(d.t)
 		d.othersStream()
@@ -162,8 +156,22 @@ func (d *duel) fight(together bool, restart int) {
 	d.t.Logf("%s after %s", map[bool]string{true: "FAILED", false: "mended"}[d.t.Failed()], time.Since(start).Round(100*time.Millisecond))
 }
 
-// stillHostile: what waits for something transient may have come through meanwhile.
-func (d *duel) stillHostile(state string) bool { return state == "quarantined" || state == "named" }
+// commandsName asks those that say whether the target has everything. They wait for what only waits.
+func (d *duel) commandsName(state string) {
+	d.t.Helper()
+	var commands []string
+	switch {
+	case state == "quarantined" || state == "named" && d.c.Is != hostile.Waits:
+		commands = []string{"catchup", "verify"}
+	case d.c.Is == hostile.Differs:
+		commands = []string{"verify"}
+	}
+	for _, name := range commands {
+		if r := d.pgibex(d.t, name); r.code != 1 || !strings.Contains(r.out+r.log, d.c.Names()) {
+			d.t.Errorf("%s ends with code %d, and should end with 1 and name %s:\n%s%s", name, r.code, d.c.Names(), r.out, r.log)
+		}
+	}
+}
 
 func (d *duel) attack() {
 	d.t.Helper()
@@ -276,37 +284,38 @@ func (d *duel) arrived() bool {
 	return d.c.About == "" && d.same(d.c.Victim)
 }
 
-// outcome waits for what becomes of the table: state is "" where it is equal and nothing is said of it.
+// outcome waits for what becomes of the table: state is "" where nothing is said of it.
 func (d *duel) outcome() (state, remedy string) {
 	d.t.Helper()
+	if d.c.Is == hostile.Differs { // nobody can know
+		state, _, remedy = d.report(d.t).named(d.c.Names())
+		return quarantined(state), remedy
+	}
 	limit := namedWithin
 	if d.c.Quiet {
 		limit = looksForDrift
 	}
-	var reason string
-	arrived := false
-	known := d.within(limit, func() bool {
-		state, reason, remedy = d.report(d.t).named(d.c.Names())
+	arrives := d.c.Is == hostile.Harmless || d.c.Is == hostile.Either || d.c.Is == hostile.Named && d.c.On == hostile.Target
+	reason, arrived := "", false
+	d.within(limit, func() bool {
+		if state, reason, remedy = d.report(d.t).named(d.c.Names()); reason == "" && d.c.Is == hostile.Waits {
+			reason = d.warned()
+		}
 		if reason != "" {
 			return true
 		}
-		if d.c.Is == hostile.Waits || d.c.Is == hostile.Named && d.c.On == hostile.Source || d.c.Is == hostile.Differs {
-			return d.c.Is == hostile.Waits && strings.Contains(d.saidOf(d.c.Names()), "blocked") || d.c.Is == hostile.Differs
-		}
-		arrived = d.arrived()
+		arrived = arrives && d.arrived()
 		return arrived
 	})
 	switch {
-	case reason != "" && state == "quarantined" && remedy == "":
-		d.t.Errorf("%s is named without a remedy: %s", d.c.Names(), reason)
+	case reason == "" && !arrived:
+		d.t.Errorf("%s is neither equal nor named after %s; status:\n%s", d.c.Names(), limit, d.pgibex(d.t, "status").out)
+	case reason == "" && d.c.Is == hostile.Named:
+		d.t.Errorf("the hostility does nothing: %s is equal", d.c.Names())
 	case reason != "" && d.c.Is == hostile.Harmless:
 		d.t.Errorf("harmless, and yet %s: %s (%s)", state, reason, remedy)
-	case d.c.Is == hostile.Differs && reason == "":
-		return "", "pgibex resync " + d.c.Names()
-	case arrived && d.c.Is == hostile.Named:
-		d.t.Errorf("the hostility does nothing: %s is equal", d.c.Names())
-	case !known:
-		d.t.Errorf("%s is neither equal nor named after %s; status:\n%s", d.c.Names(), limit, d.pgibex(d.t, "status").out)
+	case reason != "" && state == "quarantined" && remedy == "":
+		d.t.Errorf("%s is named without a remedy: %s", d.c.Names(), reason)
 	}
 	if reason == "" {
 		return "", ""
@@ -315,15 +324,22 @@ func (d *duel) outcome() (state, remedy string) {
 	return state, remedy
 }
 
-// saidOf are the lines of the log that name it.
-func (d *duel) saidOf(name string) string {
-	var lines strings.Builder
-	for line := range strings.Lines(d.said()) {
-		if strings.Contains(line, name) {
-			lines.WriteString(line)
+// warned is a warning of the daemon's that names it.
+func (d *duel) warned() string {
+	for line := range strings.Lines(d.d.log.String()) {
+		if strings.Contains(line, "level=WARN") && strings.Contains(line, d.c.Names()) {
+			return line
 		}
 	}
-	return lines.String()
+	return ""
+}
+
+// quarantined is a state, where it is that one.
+func quarantined(state string) string {
+	if state == "quarantined" {
+		return state
+	}
+	return ""
 }
 
 var remedial = regexp.MustCompile(`pgibex (resync|remove|add)\b`)
@@ -352,10 +368,17 @@ func (d *duel) mend(state, remedy string) {
 	}
 	close(done)
 	group.Wait()
-	if state, _, _ = d.report(d.t).named(d.c.Victim.Plain); state != "quarantined" && d.c.Is != hostile.Differs {
+	now, _, saidNow := d.report(d.t).named(d.c.Victim.Plain)
+	if now != "quarantined" && d.c.Is != hostile.Differs {
 		return
 	}
+	if now == "quarantined" { // what was in flight may have brought it there only now
+		state, remedy = now, saidNow
+	}
 	found := remedial.FindStringSubmatch(remedy)
+	if d.c.Is == hostile.Differs && state != "quarantined" { // which verify says
+		found = []string{"", "resync"}
+	}
 	if found == nil {
 		d.t.Errorf("the remedy names no command: %q", remedy)
 		found = []string{"", "resync"}
