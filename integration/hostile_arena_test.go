@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -151,41 +152,49 @@ func (a *arena) pgibex(t *testing.T, args ...string) result {
 
 // report is what status --json says.
 type report struct {
-	Phase      string           `json:"phase"`
-	Consistent bool             `json:"consistent"`
-	Pending    int64            `json:"backlog_rows"`
-	Tables     []map[string]any `json:"tables"`
+	Phase      string  `json:"phase"`
+	Consistent bool    `json:"consistent"`
+	Pending    int64   `json:"backlog_rows"`
+	Tables     []named `json:"tables"`
+	Sequences  []named `json:"sequences_not_set"`
 	whole      string
+}
+
+// named is what it says of a table or a sequence.
+type named struct {
+	Table    string `json:"table"`
+	Sequence string `json:"sequence"`
+	State    string `json:"state"`
+	Reason   string `json:"reason"`
+	Remedy   string `json:"remedy"`
+	Waiting  string `json:"waiting"` // for whom
 }
 
 func (a *arena) report(t *testing.T) (r report) {
 	t.Helper()
 	out := a.pgibex(t, "status", "--json")
 	if err := json.Unmarshal([]byte(out.out), &r); err != nil {
-		return report{whole: out.out + out.log}
+		r = report{}
 	}
-	r.whole = out.out
+	r.whole = out.out + out.log
 	return r
 }
 
-// named says what is said of a table or a sequence: in quarantine, or waiting, or warned of.
-func (r report) named(name string) (state, reason, remedy string) {
-	text := func(row map[string]any, key string) string { value, _ := row[key].(string); return value }
-	for _, row := range r.Tables {
-		if text(row, "table") == name {
-			reason = text(row, "reason")
-			if reason == "" {
-				reason = text(row, "waiting")
-			}
-			return text(row, "state"), reason, text(row, "remedy")
+// named says what is said of a table or a sequence; nothing where nothing is wrong with it.
+func (r report) named(name string) named {
+	for _, row := range slices.Concat(r.Tables, r.Sequences) {
+		if row.Table != name && row.Sequence != name {
+			continue
 		}
+		row.Reason = cmp.Or(row.Reason, row.Waiting)
+		return row
 	}
-	for line := range strings.Lines(r.whole) { // a sequence, or a table that is not of the stream
+	for line := range strings.Lines(r.whole) { // not of the stream
 		if strings.Contains(line, name) {
-			return "named", strings.TrimSpace(line), strings.TrimSpace(line)
+			return named{State: "left out", Reason: strings.TrimSpace(line), Remedy: strings.TrimSpace(line)}
 		}
 	}
-	return "", "", ""
+	return named{}
 }
 
 // content is the sorted rows of a table in the columns that every shape has, or an error as text.

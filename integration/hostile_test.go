@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -144,24 +143,24 @@ func (d *duel) fight(together bool, restart int) {
 	if d.c.Quiet && restart > 1 {
 		d.restart(d.t)
 	}
-	state, remedy := d.outcome()
+	said := d.outcome()
 	d.othersStream()
-	d.commandsName(state)
+	d.commandsName(said)
 	if restart == 2 {
 		d.restart(d.t)
 		d.othersStream()
 	}
-	d.mend(state, remedy)
+	d.mend(said)
 	d.healed()
 	d.t.Logf("%s after %s", map[bool]string{true: "FAILED", false: "mended"}[d.t.Failed()], time.Since(start).Round(100*time.Millisecond))
 }
 
 // commandsName asks those that say whether the target has everything. They wait for what only waits.
-func (d *duel) commandsName(state string) {
+func (d *duel) commandsName(said named) {
 	d.t.Helper()
 	var commands []string
 	switch {
-	case state == "quarantined" || state == "named" && d.c.Is != hostile.Waits:
+	case said.State == quarantined || said.Reason != "" && said.Waiting == "" && d.c.Is != hostile.Waits:
 		commands = []string{"catchup", "verify"}
 	case d.c.Is == hostile.Differs:
 		commands = []string{"verify"}
@@ -283,168 +282,3 @@ func (d *duel) arrived() bool {
 	}
 	return d.c.About == "" && d.same(d.c.Victim)
 }
-
-// outcome waits for what becomes of the table: state is "" where nothing is said of it.
-func (d *duel) outcome() (state, remedy string) {
-	d.t.Helper()
-	if d.c.Is == hostile.Differs { // nobody can know
-		state, _, remedy = d.report(d.t).named(d.c.Names())
-		return quarantined(state), remedy
-	}
-	limit := namedWithin
-	if d.c.Quiet {
-		limit = looksForDrift
-	}
-	arrives := d.c.Is == hostile.Harmless || d.c.Is == hostile.Either || d.c.Is == hostile.Named && d.c.On == hostile.Target
-	reason, arrived := "", false
-	d.within(limit, func() bool {
-		if state, reason, remedy = d.report(d.t).named(d.c.Names()); reason == "" && d.c.Is == hostile.Waits {
-			reason = d.warned()
-		}
-		if reason != "" {
-			return true
-		}
-		arrived = arrives && d.arrived()
-		return arrived
-	})
-	switch {
-	case reason == "" && !arrived:
-		d.t.Errorf("%s is neither equal nor named after %s; status:\n%s", d.c.Names(), limit, d.pgibex(d.t, "status").out)
-	case reason == "" && d.c.Is == hostile.Named:
-		d.t.Errorf("the hostility does nothing: %s is equal", d.c.Names())
-	case reason != "" && d.c.Is == hostile.Harmless:
-		d.t.Errorf("harmless, and yet %s: %s (%s)", state, reason, remedy)
-	case reason != "" && state == "quarantined" && remedy == "":
-		d.t.Errorf("%s is named without a remedy: %s", d.c.Names(), reason)
-	}
-	if reason == "" {
-		return "", ""
-	}
-	d.t.Logf("%s: %s (%s)", state, reason, remedy)
-	return state, remedy
-}
-
-// warned is a warning of the daemon's that names it.
-func (d *duel) warned() string {
-	for line := range strings.Lines(d.d.log.String()) {
-		if strings.Contains(line, "level=WARN") && strings.Contains(line, d.c.Names()) {
-			return line
-		}
-	}
-	return ""
-}
-
-// quarantined is a state, where it is that one.
-func quarantined(state string) string {
-	if state == "quarantined" {
-		return state
-	}
-	return ""
-}
-
-var remedial = regexp.MustCompile(`pgibex (resync|remove|add)\b`)
-
-// mend undoes the hostility and then does what the remedy says.
-func (d *duel) mend(state, remedy string) {
-	d.t.Helper()
-	if d.held != nil {
-		if _, err := d.held.Exec(d.t.Context(), "COMMIT"); err != nil && d.c.Is != hostile.Waits {
-			d.t.Errorf("the hostility's own COMMIT: %v", err)
-		}
-		_ = d.held.Close(d.t.Context())
-		d.held = nil
-	}
-	done := make(chan struct{})
-	var group sync.WaitGroup
-	if d.c.Slow { // whoever mends ends the statement that is in the way
-		group.Go(func() { d.cancelSleepers(done) })
-	}
-	for _, side := range []struct{ dsn, sql string }{{d.targetDSN, d.c.Mend}, {d.sourceDSN, d.c.MendSource}} {
-		ctx, cancel := context.WithTimeout(d.t.Context(), mendedWithin)
-		if err := tryExec(ctx, side.dsn, side.sql); err != nil {
-			d.t.Errorf("mend: %v", err)
-		}
-		cancel()
-	}
-	close(done)
-	group.Wait()
-	now, _, saidNow := d.report(d.t).named(d.c.Victim.Plain)
-	if now != "quarantined" && d.c.Is != hostile.Differs {
-		return
-	}
-	if now == "quarantined" { // what was in flight may have brought it there only now
-		state, remedy = now, saidNow
-	}
-	found := remedial.FindStringSubmatch(remedy)
-	if d.c.Is == hostile.Differs && state != "quarantined" { // which verify says
-		found = []string{"", "resync"}
-	}
-	if found == nil {
-		d.t.Errorf("the remedy names no command: %q", remedy)
-		found = []string{"", "resync"}
-	}
-	if found[1] == "remove" {
-		d.excluded, d.removed = append(d.excluded, d.c.Victim.Plain), true
-		d.configure()
-	} else if d.c.Removed {
-		d.t.Errorf("%s is gone, and the remedy is %q", d.c.Victim.Plain, remedy)
-	}
-	if r := d.pgibex(d.t, found[1], d.c.Victim.Plain); r.code != 0 {
-		d.t.Errorf("the remedy, pgibex %s %s, ends with code %d: %s%s", found[1], d.c.Victim.Plain, r.code, r.out, r.log)
-	}
-}
-
-func (d *duel) cancelSleepers(done <-chan struct{}) {
-	for {
-		_, _ = askAll(d.t.Context(), d.targetDSN, "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'pgibex/%' AND wait_event = 'PgSleep'")
-		select {
-		case <-done:
-			return
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
-// healed: all is equal again, and nobody says anything.
-func (d *duel) healed() {
-	d.t.Helper()
-	d.othersStream()
-	var r report
-	if !d.within(mendedWithin, func() bool {
-		r = d.report(d.t)
-		return r.Phase == "streaming" && r.Consistent && r.Pending == 0 && !strings.Contains(r.whole, `"quarantined"`)
-	}) {
-		d.t.Fatalf("%s after it was mended not all streams: %s", mendedWithin, r.whole)
-	}
-	caught := d.pgibex(d.t, "catchup")
-	if caught.code != 0 {
-		d.t.Errorf("it is mended, and catchup ends with code %d:\n%s%s", caught.code, caught.out, caught.log)
-	}
-	for _, v := range d.victims {
-		if d.removed && v.Plain == d.c.Victim.Plain {
-			continue
-		}
-		if !d.same(v) {
-			d.t.Errorf("%s is not equal", v.Plain)
-		}
-	}
-	sequences := ""
-	if !d.within(sequencesMoved, func() bool {
-		for _, v := range d.victims {
-			for _, name := range []string{v.Free, v.Owned} {
-				if name != "" && !(d.removed && v.Plain == d.c.Victim.Plain) && !d.sameSequence(name) {
-					sequences = name
-					return false
-				}
-			}
-		}
-		return true
-	}) {
-		d.t.Errorf("sequence %s is not where it is on the source", sequences)
-	}
-	if r := d.pgibex(d.t, "verify"); r.code != 0 {
-		d.t.Errorf("it is mended, and verify ends with code %d:\n%s%s", r.code, r.out, r.log)
-	}
-}
-
-func tail(text string, n int) string { return text[max(0, len(text)-n):] }
