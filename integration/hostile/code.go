@@ -73,13 +73,17 @@ var bodies = []struct {
 var skips = []Hostility{
 	{Kind: "code", Name: "a trigger that returns NULL", Is: Differs, Do: onRow("RETURN NULL;"), Mend: untrigger},
 	{Kind: "code", Name: "a trigger that changes the row", Is: Differs, Do: onRow("IF TG_OP <> 'DELETE' THEN NEW.{int} := -1; RETURN NEW; END IF; RETURN OLD;"), Mend: untrigger},
-	{Kind: "code", Name: "a trigger on TRUNCATE that raises {state}", Is: Named, Write: "TRUNCATE {t} CASCADE; INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'after {n}', 1)",
+	{
+		Kind: "code", Name: "a trigger on TRUNCATE that raises {state}", Is: Named, Write: "TRUNCATE {t} CASCADE; INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'after {n}', 1)",
 		Do: `CREATE FUNCTION hostile.t{n}() RETURNS trigger LANGUAGE plpgsql AS $t$BEGIN RAISE EXCEPTION 'hostile {state}' USING ERRCODE = '{state}'; END$t$;
 			CREATE TRIGGER hostile BEFORE TRUNCATE OR DELETE ON {t} FOR EACH STATEMENT EXECUTE FUNCTION hostile.t{n}(); ALTER TABLE {t} ENABLE ALWAYS TRIGGER hostile`,
-		Mend: untrigger},
-	{Kind: "code", Name: "a trigger that fires for nobody but the application", Is: Harmless, Mend: untrigger,
+		Mend: untrigger,
+	},
+	{
+		Kind: "code", Name: "a trigger that fires for nobody but the application", Is: Harmless, Mend: untrigger,
 		Do: `CREATE FUNCTION hostile.t{n}() RETURNS trigger LANGUAGE plpgsql AS $t$BEGIN RAISE EXCEPTION 'hostile'; END$t$;
-			CREATE TRIGGER hostile BEFORE INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE FUNCTION hostile.t{n}()`},
+			CREATE TRIGGER hostile BEFORE INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE FUNCTION hostile.t{n}()`,
+	},
 	{Kind: "code", Name: "a rule for the application alone", Is: Either, Do: "CREATE RULE hostile AS ON INSERT TO {t} DO INSTEAD NOTHING", Mend: unrule},
 	{Kind: "code", Name: "a rule ALWAYS, ON INSERT", Is: Named, Do: "CREATE RULE hostile AS ON INSERT TO {t} DO INSTEAD NOTHING; ALTER TABLE {t} ENABLE ALWAYS RULE hostile", Mend: unrule},
 	{Kind: "code", Name: "a rule ALWAYS, ON UPDATE", Is: Either, Do: "CREATE RULE hostile AS ON UPDATE TO {t} DO ALSO NOTHING; ALTER TABLE {t} ENABLE ALWAYS RULE hostile", Mend: unrule},

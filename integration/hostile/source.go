@@ -27,9 +27,11 @@ var source = []Hostility{
 	{Kind: "source", Name: "a rule", Is: Harmless, Do: "CREATE RULE hostile AS ON INSERT TO {t} DO ALSO NOTHING", MendSource: unrule},
 	{Kind: "source", Name: "a rule DO INSTEAD NOTHING", Is: Harmless, Do: "CREATE RULE hostile AS ON UPDATE TO {t} DO INSTEAD NOTHING", MendSource: unrule},
 	{Kind: "source", Name: "a child with rows", Is: Named, Quiet: true, Do: "SET ROLE {owner}; CREATE TABLE {schema}.child () INHERITS ({t}); INSERT INTO {schema}.child (id, {text}, {int}) VALUES ({id}, 'child', 1)", MendSource: "DROP TABLE {schema}.child", About: "{plainschema}.child"},
-	{Kind: "source", Name: "an application's trigger that writes elsewhere", Is: Harmless, MendSource: "DROP FUNCTION hostile.f{n}() CASCADE",
+	{
+		Kind: "source", Name: "an application's trigger that writes elsewhere", Is: Harmless, MendSource: "DROP FUNCTION hostile.f{n}() CASCADE",
 		Do: `CREATE FUNCTION hostile.f{n}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$BEGIN UPDATE {other} SET {othertext} = {othertext} WHERE {othertext} = 'a1'; RETURN NULL; END$f$;
-			CREATE TRIGGER hostile AFTER INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE PROCEDURE hostile.f{n}()`},
+			CREATE TRIGGER hostile AFTER INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE PROCEDURE hostile.f{n}()`,
+	},
 	{Kind: "source", Name: "rewritten", Is: Harmless, Do: "VACUUM FULL {t}"},
 	{Kind: "source", Name: "a lock in mode ACCESS EXCLUSIVE", Is: Waits, Held: true, Do: "INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'held {n}', 1); LOCK TABLE {t} IN ACCESS EXCLUSIVE MODE", Write: "SELECT 1"},
 	{Kind: "source", Name: "a long transaction that has written", Is: Harmless, Held: true, Do: "INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'held {n}', 1)", Write: "UPDATE {t} SET {text} = 'beside {n}' WHERE id = '4'"},
