@@ -70,6 +70,19 @@ var arenas atomic.Int64
 // newArena begins the stream, as the role that the documentation asks for on the source: what the owner may not do it may not either.
 func newArena(t *testing.T) *arena {
 	t.Helper()
+	a := newBattlefield(t)
+	database := one[string](a.stream, a.sourceDSN, "SELECT quote_ident(current_database())")
+	a.src(fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s", database, a.sourceAs))
+	a.config = write(t, "")
+	a.configure()
+	a.start()
+	a.streaming()
+	return a
+}
+
+// newBattlefield makes the tables, on which nothing streams yet.
+func newBattlefield(t *testing.T) *arena {
+	t.Helper()
 	name := fmt.Sprintf("hostile_%d_%d", os.Getpid(), arenas.Add(1))
 	a := &arena{owner: name + "_owner", weak: name + "_weak", sourceAs: name, victims: victims()}
 	source, target := pgtest.Source(t), pgtest.Target(t)
@@ -85,14 +98,12 @@ func newArena(t *testing.T) *arena {
 	}
 	a.stream = newStreamOn(t, source, target, "CREATE SCHEMA hostile")
 	a.both(a.schema())
-	database := one[string](a.stream, a.sourceDSN, "SELECT quote_ident(current_database())")
-	a.src(fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s", database, name))
 	a.src(a.rows())
-	a.config = write(t, "")
-	a.configure()
-	a.start()
-	a.streaming()
 	return a
+}
+
+func (a *arena) settings(other hostile.Victim, number int) hostile.Settings {
+	return hostile.Settings{Other: other, Stream: "it", Weak: a.weak, Owner: a.owner, Number: number}
 }
 
 func (a *arena) schema() string {

@@ -22,11 +22,11 @@ var source = []Hostility{
 	{Kind: "source", Name: "key dropped", Is: Named, Quiet: true, Only: keyed, Do: unkey, MendSource: "ALTER TABLE {t} ADD PRIMARY KEY ({key})", Remade: true},
 	{Kind: "source", Name: "owned by another", Is: Named, Do: "ALTER TABLE {t} OWNER TO {weak}", MendSource: "ALTER TABLE {t} OWNER TO {owner}", Breaks: true},
 	{Kind: "source", Name: "its owner's rights revoked", Is: Named, Do: "REVOKE ALL ON {t} FROM {owner}", MendSource: "GRANT ALL ON {t} TO {owner}", Breaks: true},
-	{Kind: "source", Name: "rights on its schema revoked", Is: Named, Do: "ALTER SCHEMA {schema} OWNER TO CURRENT_USER; REVOKE ALL ON SCHEMA {schema} FROM {owner}, PUBLIC", MendSource: "GRANT ALL ON SCHEMA {schema} TO {owner}; ALTER SCHEMA {schema} OWNER TO {owner}", Breaks: true},
+	{Kind: "source", Name: "rights on its schema revoked", Is: Named, Do: "REVOKE ALL ON SCHEMA {schema} FROM {owner}, PUBLIC", MendSource: "GRANT ALL ON SCHEMA {schema} TO {owner}", Breaks: true},
 	{Kind: "source", Name: "a row that the target's index does not take", Is: Named, Only: uniqueText, Do: "SELECT 1", Write: `INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, (SELECT substr(string_agg(md5(g::text || '{n}'), ''), 1, 2700) FROM generate_series(1, 90) g), 1)`, MendSource: "UPDATE {t} SET {text} = 'short {n}' WHERE length({text}) > 2000"},
 	{Kind: "source", Name: "a rule", Is: Harmless, Do: "CREATE RULE hostile AS ON INSERT TO {t} DO ALSO NOTHING", MendSource: unrule},
 	{Kind: "source", Name: "a rule DO INSTEAD NOTHING", Is: Harmless, Do: "CREATE RULE hostile AS ON UPDATE TO {t} DO INSTEAD NOTHING", MendSource: unrule},
-	{Kind: "source", Name: "a child with rows", Is: Named, Quiet: true, Do: "SET ROLE {owner}; CREATE TABLE {schema}.child () INHERITS ({t}); INSERT INTO {schema}.child (id, {text}, {int}) VALUES ({id}, 'child', 1)", MendSource: "DROP TABLE {schema}.child", About: "{plainschema}.child"},
+	{Kind: "source", Name: "a child with rows", Is: Named, Quiet: true, Do: "SET ROLE {owner}; CREATE TABLE {schema}.offspring () INHERITS ({t}); INSERT INTO {schema}.offspring (id, {text}, {int}) VALUES ({id}, 'child', 1)", MendSource: "DROP TABLE {schema}.offspring", About: "{plainschema}.offspring"},
 	{
 		Kind: "source", Name: "an application's trigger that writes elsewhere", Is: Harmless, MendSource: "DROP FUNCTION hostile.f{n}() CASCADE",
 		Do: `CREATE FUNCTION hostile.f{n}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $f$BEGIN UPDATE {other} SET {othertext} = {othertext} WHERE {othertext} = 'a1'; RETURN NULL; END$f$;
