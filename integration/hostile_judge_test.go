@@ -149,8 +149,11 @@ func (d *duel) healed() {
 	sequences := ""
 	if !d.within(sequencesMoved, func() bool {
 		for _, v := range d.victims {
+			if d.removed && v.Plain == d.c.Victim.Plain {
+				continue
+			}
 			for _, name := range []string{v.Free, v.Owned} {
-				if name != "" && !(d.removed && v.Plain == d.c.Victim.Plain) && !d.sameSequence(name) {
+				if name != "" && !d.sameSequence(name) {
 					sequences = name
 					return false
 				}
