@@ -76,7 +76,7 @@ func alike(source, target *catalog.Table) []string {
 	return slices.DeleteFunc(slices.Clone(source.Exclusives), func(definition string) bool {
 		return slices.ContainsFunc(source.Columns, func(c catalog.Column) bool {
 			there := target.Column(c.Name)
-			return strings.Contains(definition, c.Name) && (there == nil || there.Generated || there.BaseType != c.BaseType)
+			return strings.Contains(definition, c.Name) && (there == nil || there.Generated || !catalog.SameValues(c, *there))
 		})
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
 )
@@ -112,8 +113,8 @@ func (l *Loader) Gone(src, dst *pg.Conn, t Table, c Chunk, spared *Spared) chang
 // keysSQL reads the keys of a run of the target's blocks, as text in the bytes that the source has for it.
 func (t Table) keysSQL(c Chunk, dst *pg.Conn) string {
 	var fields []string
-	for _, name := range t.Source.KeyNames() {
-		field := pg.Ident(name) + "::text"
+	for _, column := range t.Source.KeyColumns() {
+		field := catalog.KeyValue(column, *t.Target.Column(column.Name), pg.Ident(column.Name)) + "::text"
 		if dst.Encoding != "" {
 			field = fmt.Sprintf("pg_catalog.convert_to(%s, %s)", field, pg.Literal(dst.Encoding))
 		}
@@ -127,8 +128,13 @@ func (t Table) keysSQL(c Chunk, dst *pg.Conn) string {
 func (t Table) missingSQL(places []string) string {
 	given, on := []string{"pg_catalog.unnest($1::int[]) AS n"}, []string{}
 	for i, column := range t.Source.KeyColumns() {
-		given = append(given, fmt.Sprintf("pg_catalog.unnest($%d::text[])::%s AS k%d", i+2, column.BaseType, i+1))
+		text := fmt.Sprintf("pg_catalog.unnest($%d::text[])", i+2)
+		given = append(given, fmt.Sprintf("%s::%s AS k%d", text, column.BaseType, i+1))
 		on = append(on, fmt.Sprintf("t.%s %s g.k%d", pg.Ident(column.Name), t.Source.Key.Equal[i], i+1))
+		if catalog.SameText(column, *t.Target.Column(column.Name)) { // format: a cast strips the blanks of a char(n)
+			given = append(given, fmt.Sprintf("%s AS t%d", text, i+1))
+			on = append(on, fmt.Sprintf("pg_catalog.format('%%s', t.%s) = g.t%d", pg.Ident(column.Name), i+1))
+		}
 	}
 	query := fmt.Sprintf("SELECT g.n FROM (SELECT %s OFFSET 0) g LEFT JOIN ONLY %s t ON %s WHERE t.ctid IS NULL",
 		strings.Join(given, ", "), t.Source.SQL(), strings.Join(on, " AND "))

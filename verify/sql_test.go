@@ -19,20 +19,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // The statements that are put together here, as they are sent.
 func TestStatements(t *testing.T) {
-	ts := types{
-		float8OID: {OID: float8OID, Name: "double precision"},
-		600:       {OID: 600, Name: "point"},
-		1022:      {OID: 1022, Name: "double precision[]", Element: float8OID},
-		25:        {OID: 25, Name: "text"},
-		9001:      {OID: 9001, Name: `"S".ratio`, Kind: "d", Base: float8OID},
-		9002:      {OID: 9002, Name: `"S".pair`, Kind: "c", Fields: []string{"a b", "t"}, Types: []uint32{9001, 25}},
-		9003:      {OID: 9003, Name: `"S".pair[]`, Element: 9002},
-		9004:      {OID: 9004, Name: `"S".floats`, Kind: "r", Subtype: float8OID},
-	}
+	double := &catalog.Type{OID: float8OID, SQL: "double precision"}
+	text25 := &catalog.Type{OID: 25, SQL: "text"}
+	ratio := &catalog.Type{OID: 9001, SQL: `"S".ratio`, Kind: "d", Domain: double}
+	pair := &catalog.Type{OID: 9002, SQL: `"S".pair`, Kind: "c", Fields: []catalog.Field{{Name: "a b", Type: ratio}, {Name: "t", Type: text25}}}
 	number := &side{
 		Table: &catalog.Table{Name: catalog.Name{Schema: "S", Relation: `a "b"`}},
 		key:   []catalog.Column{{Name: "Id", BaseType: "integer", Base: "integer"}}, equal: []string{"OPERATOR(pg_catalog.=)"},
-		columns: []string{"Id", "f"}, values: []string{`t."Id"`, ts.exact(`t."f"`, float8OID)}, utf8: true,
+		columns: []string{"Id", "f"}, values: []string{`t."Id"`, exact(`t."f"`, double)}, utf8: true,
 	}
 	text := &side{
 		Table: &catalog.Table{Name: catalog.Name{Schema: "public", Relation: "t"}},
@@ -41,19 +35,19 @@ func TestStatements(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, s := range []struct{ name, sql string }{
-		{"float", ts.exact("t.x", float8OID)},
-		{"point", ts.exact("t.x", 600)},
-		{"array of floats", ts.exact("t.x", 1022)},
-		{"domain", ts.exact("t.x", 9001)},
-		{"composite", ts.exact("t.x", 9002)},
-		{"array of composites", ts.exact("t.x", 9003)},
-		{"range", ts.exact("t.x", 9004)},
-		{"text", ts.exact("t.x", 25)},
+		{"float", exact("t.x", double)},
+		{"point", exact("t.x", &catalog.Type{OID: 600, SQL: "point"})},
+		{"array of floats", exact("t.x", &catalog.Type{OID: 1022, Element: double})},
+		{"domain", exact("t.x", ratio)},
+		{"composite", exact("t.x", pair)},
+		{"array of composites", exact("t.x", &catalog.Type{OID: 9003, Element: pair})},
+		{"range", exact("t.x", &catalog.Type{OID: 9004, Kind: "r", Subtype: double})},
+		{"text", exact("t.x", text25)},
 		{"sum", sumSQL(number, keyRange{-5, 5}, "OFFSET 0")},
 		{"rows", rowsSQL(number, everything)},
 		{"lookup by number", lookupSQL(number, number.hash())},
 		{"lookup by two columns", lookupSQL(text, text.hash())},
-		{"staged", stagedSQL(text)},
+		{"staged", stagedSQL(text, text)},
 		{"blocks before 14", pg.InBlocks(90221, "t.ctid", 0, 128)},
 		{"blocks", pg.InBlocks(140000, "t.ctid", 128, 256)},
 	} {

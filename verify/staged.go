@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
@@ -34,16 +35,17 @@ func (j *job) compareStaged(ctx context.Context) error {
 	query := fmt.Sprintf("SELECT %s, %s FROM %s", strings.Join(source.keys("t."), ", "), source.hash(), source.rows())
 	return j.stage(ctx, strings.Join(fields, ", ")+", h uuid", func(ctx context.Context) error {
 		return j.readBlocks(ctx, query)
-	}, stagedSQL(target))
+	}, stagedSQL(source, target))
 }
 
 // stagedSQL gives the keys of the rows that differ, as their types' output functions write them: a cast to text would strip the
-// blanks of a char(n). The join reads each side once, by hash or merge: a nested loop can not do
+// blanks of a char(n); the source's type can read them. The join reads each side once, by hash or merge: a nested loop can not do
 // a full join. DISTINCT, because a row that moves to another block while the source is read may be read twice.
-func stagedSQL(target *side) string {
+func stagedSQL(source, target *side) string {
 	keys := make([]string, len(target.key))
 	for i, alias := range target.aliases("") {
-		keys[i] = fmt.Sprintf("format('%%s', coalesce(s.%s, d.%s))", alias, alias)
+		key := fmt.Sprintf("coalesce(s.%s, d.%s)", alias, alias)
+		keys[i] = fmt.Sprintf("format('%%s', %s)", catalog.KeyValue(source.key[i], target.key[i], key))
 	}
 	return fmt.Sprintf("SELECT DISTINCT %s FROM pg_temp.verify_source s FULL JOIN (SELECT %s, %s::uuid AS h FROM %s OFFSET 0) d ON %s WHERE s.h IS DISTINCT FROM d.h",
 		strings.Join(keys, ", "), as(target.keys("t."), target.aliases("")), target.hash(), target.rows(), target.sameKey(target.aliases("d."), "s."))

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,34 +29,18 @@ type side struct {
 	bytes   string   // of a source in SQL_ASCII: the encoding of its bytes; "" for UTF8
 }
 
-func newTables(ctx context.Context, s *sessions, pairs []Pair) ([]*table, error) {
-	sourceTypes, err := loadTypes(ctx, s.source, oids(pairs, func(p Pair) *catalog.Table { return p.Source }))
-	if err != nil {
-		return nil, err
-	}
-	targetTypes, err := loadTypes(ctx, s.target, oids(pairs, func(p Pair) *catalog.Table { return p.Target }))
-	if err != nil {
-		return nil, err
-	}
+func newTables(s *sessions, pairs []Pair) []*table {
 	tables := make([]*table, len(pairs))
 	for i, p := range pairs {
 		t := &table{Pair: &pairs[i], source: newSide(s.source, p.Source), target: newSide(s.target, p.Target)}
 		t.result.result = Result{Table: p.Source.Name, Name: p.Source.Name.String()}
-		t.chooseColumns(s.source.Version, sourceTypes, targetTypes)
+		t.chooseColumns(s.source.Version)
 		if err := t.chooseKey(); err != nil {
 			t.result.skip(err.Error())
 		}
 		tables[i] = t
 	}
-	return tables, nil
-}
-
-func oids(pairs []Pair, of func(Pair) *catalog.Table) []uint32 {
-	list := make([]uint32, len(pairs))
-	for i, p := range pairs {
-		list[i] = of(p).OID
-	}
-	return list
+	return tables
 }
 
 func newSide(conn *pg.Conn, t *catalog.Table) *side {
@@ -87,38 +70,24 @@ func (t *table) chooseKey() error {
 }
 
 // chooseColumns takes what is stored on both sides.
-func (t *table) chooseColumns(version int, sourceTypes, targetTypes types) {
+func (t *table) chooseColumns(version int) {
 	for _, s := range t.Pair.Source.Stored() {
 		d := t.Pair.Target.Column(s.Name)
 		if d == nil || d.Generated {
 			continue
 		}
-		x := "t." + pg.Ident(s.Name)
-		source := sourceTypes.exact(x, sourceTypes.column(t.Pair.Source.OID, s.Name))
-		target := targetTypes.exact(x, targetTypes.column(t.Pair.Target.OID, d.Name))
-		switch from, to := unqualified(s.BaseType), unqualified(d.BaseType); {
-		case (from == "bpchar" || from == "character") && from == to && s.Base != d.Base:
-			source, target = x+"::text", x+"::text" // without the blanks that fill it up
-		case from == to:
-		case from == "real" && to == "double precision":
-			source = exactFloat("("+x+"::text::double precision)", float8OID) // as COPY carries it over
-		case to == "inet" || to == "timestamp with time zone" || to == "interval":
-			source = x + "::" + to
-		case to == "jsonb" && version >= 90400:
-			source = x + "::jsonb"
-		case to == "jsonb":
-			t.result.note(fmt.Sprintf("column %s was not compared: it is %s on the source and jsonb on the target", s.Name, s.Type))
+		if version < 90400 && becomesJSONB(s.Of, d.Of) {
+			t.result.note(fmt.Sprintf("column %s was not compared: it is %s on the source and %s on the target", s.Name, s.Type, d.Type))
 			continue
 		}
+		x := "t." + pg.Ident(s.Name)
+		source, target := asOne(x, x, s.Of, d.Of)
 		for _, side := range []*side{t.source, t.target} {
 			side.columns = append(side.columns, s.Name)
 		}
 		t.source.values, t.target.values = append(t.source.values, source), append(t.target.values, target)
 	}
 }
-
-// unqualified: an extension may live in another schema on the target.
-func unqualified(typeName string) string { return typeName[strings.LastIndexByte(typeName, '.')+1:] }
 
 // ranged says whether the table is compared by ranges of its key: integers have the same order everywhere.
 func (t *table) ranged() bool { return integerKey(t.source) && integerKey(t.target) }

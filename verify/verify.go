@@ -72,10 +72,7 @@ func (v *Verifier) Tables(ctx context.Context, pairs []Pair) ([]Result, error) {
 		return nil, err
 	}
 	defer pool.close()
-	tables, err := newTables(ctx, pool.workers[0], pairs)
-	if err != nil {
-		return nil, err
-	}
+	tables := newTables(pool.workers[0], pairs)
 	jobs, err := v.plan(ctx, pool.workers[0], tables)
 	if err != nil {
 		return nil, err

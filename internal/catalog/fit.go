@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,11 +24,16 @@ func Fit(source, target *Table) (problems, warnings []string) {
 			problem("column %s is missing on the target; add it there: ALTER TABLE %s ADD COLUMN %s %s", s.Name, target.SQL(), pg.Ident(s.Name), s.Type)
 			continue
 		}
-		switch compare(s, *t) {
+		switch v := compare(s.Of, t.Of); v.fit {
 		case incompatible:
-			problem("column %s is %s on the source and %s on the target; give it the source's type or a wider one", s.Name, s.Type, t.Type)
+			problem("column %s is %s on the source and %s on the target; give it %s", s.Name, s.Type, t.Type, s.wouldDo())
 		case narrower:
-			warnings = append(warnings, fmt.Sprintf("%s: column %s is %s on the source and only %s on the target; a longer value would quarantine the table", source.Name, s.Name, s.Type, t.Type))
+			warnings = append(warnings, fmt.Sprintf("%s: column %s is %s on the source and only %s on the target; %s", source.Name, s.Name, s.Type, t.Type, v.what))
+		}
+	}
+	if len(problems) == 0 {
+		for _, why := range confused(source, target) {
+			problem("%s", why)
 		}
 	}
 	for _, t := range target.Columns {
@@ -74,73 +77,31 @@ func (t *Table) KeyNames() []string {
 	return names
 }
 
-type fit int
-
-const (
-	fits fit = iota
-	narrower
-	incompatible
-)
-
-// wider lists the types that hold every value of a type, given as text by the source, unchanged in meaning.
-var wider = map[string][]string{
-	"smallint":                    {"integer", "bigint", "numeric"},
-	"integer":                     {"bigint", "numeric"},
-	"bigint":                      {"numeric"},
-	"oid":                         {"bigint"},
-	"real":                        {"double precision"},
-	"character varying":           {"text", "citext"},
-	"text":                        {"character varying", "citext"},
-	"bpchar":                      {"text", "character varying"},
-	"character":                   {"text", "character varying"},
-	"name":                        {"text", "character varying"},
-	"json":                        {"jsonb", "text"},
-	"bit":                         {"bit varying"},
-	"cidr":                        {"inet"},
-	"abstime":                     {"timestamp with time zone"},
-	"reltime":                     {"interval"},
-	"timestamp without time zone": nil,
-}
-
-// modifier is the length or precision behind a type's name: numeric(10,2), timestamp(3) with time zone.
-var modifier = regexp.MustCompile(`\([0-9, -]+\)`)
-
-func compare(source, target Column) fit {
-	if source.Type == target.Type || source.Base == target.Base {
-		return fits
+// wouldDo names the types that a column may have on the target.
+func (c Column) wouldDo() string {
+	names := []string{c.Type}
+	if c.Base != c.Type {
+		names = append(names, c.Base)
 	}
-	s, t := unqualified(source.Base), unqualified(target.Base)
-	sName, tName := modifier.ReplaceAllString(s, ""), modifier.ReplaceAllString(t, "")
-	if !sameOrWider(sName, tName) {
-		return incompatible
+	bare := c.Of
+	suffix := ""
+	if bare != nil {
+		bare = bare.Bare()
 	}
-	sMod, tMod := modifier.FindString(s), modifier.FindString(t)
-	switch {
-	case tMod == "" || sMod == tMod:
-		return fits
-	case strings.HasPrefix(tName, "character") || strings.HasPrefix(tName, "bpchar"):
-		if sMod != "" && length(sMod) <= length(tMod) {
-			return fits
+	if bare != nil && bare.Element != nil {
+		bare, suffix = bare.Element.Bare(), "[]"
+	}
+	if bare != nil && bare.Modifier >= 0 && !bare.is("bit") { // numeric beside numeric(10,2)
+		names = append(names, bare.SQL+suffix)
+	}
+	if bare != nil && bare.builtIn() {
+		for _, name := range wider[bare.Name] {
+			names = append(names, name+suffix)
 		}
-		return narrower
 	}
-	return incompatible // numeric, timestamp, bit: another precision would change values silently
-}
-
-func sameOrWider(source, target string) bool {
-	return source == target || slices.Contains(wider[source], target)
-}
-
-// unqualified leaves the schema out: an extension may live in another one on the target.
-func unqualified(name string) string {
-	if i := strings.LastIndexByte(name, '.'); i >= 0 {
-		return name[i+1:]
+	if len(names) == 1 {
+		return names[0]
 	}
-	return name
-}
-
-func length(modifier string) int {
-	var n int
-	_, _ = fmt.Sscanf(modifier, "(%d", &n) // 0 for anything else: nothing fits into it
-	return n
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

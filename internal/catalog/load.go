@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -55,27 +56,46 @@ func Load(ctx context.Context, conn *pg.Conn) (*Catalog, error) {
 }
 
 func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
-	query := columnsSQL
+	query := withLoose(columnsSQL, conn.Version, "attcollation")
 	if conn.Version >= 100000 {
 		query = strings.Replace(query, "/*identity*/''", "a.attidentity::text", 1)
 	}
 	if conn.Version >= 120000 {
 		query = strings.Replace(query, "/*generated*/''", "a.attgenerated::text", 1)
 	}
-	return conn.Each(ctx, query, nil, func(rows pgx.Rows) error {
+	used := map[*Table][]typeKey{}
+	var oids []uint32
+	err := conn.Each(ctx, query, nil, func(rows pgx.Rows) error {
 		var oid uint32
 		var c Column
+		var of typeKey
 		var kind, generated string
-		err := rows.Scan(&oid, &c.Number, &c.Name, &c.Type, &c.Base, &c.BaseType, &kind, &c.NotNull, &c.Default, &c.Identity, &generated)
+		err := rows.Scan(&oid, &c.Number, &c.Name, &c.Type, &c.Base, &c.BaseType, &kind, &c.NotNull, &c.Default, &c.Identity, &generated,
+			&of.oid, &of.modifier, &c.Loose)
 		if err != nil {
 			return err
 		}
 		c.Composite, c.Generated = kind == "c", generated != ""
 		if t := byOID[oid]; t != nil { // a table made since tables were read is left for the next look
 			t.Columns = append(t.Columns, c)
+			used[t] = append(used[t], of)
+			oids = append(oids, of.oid)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(oids)
+	types, err := loadTypes(ctx, conn, slices.Compact(oids))
+	for t, keys := range used {
+		for i, key := range keys {
+			if err == nil {
+				t.Columns[i].Of = types.get(key.oid, key.modifier)
+			}
+		}
+	}
+	return err
 }
 
 // LoadExclusives adds, to all tables, what may not occur twice in them. From 9.5 on that means to open each table: those that somebody
@@ -109,7 +129,7 @@ func (c *Catalog) LoadExclusives(ctx context.Context, conn *pg.Conn) error {
 }
 
 func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) error {
-	query := uniquesSQL
+	query := withLoose(uniquesSQL, conn.Version, "i.indcollation[k]")
 	if conn.Version >= 110000 { // columns that are only INCLUDEd are no key
 		query = strings.ReplaceAll(query, "/*nkeys*/i.indnatts", "i.indnkeyatts")
 	}
@@ -117,7 +137,7 @@ func loadUniques(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 		var oid uint32
 		var u Unique
 		var immediate bool
-		err := rows.Scan(&oid, &u.Index, &u.Primary, &immediate, &u.Valid, &u.Partial, &u.Expression, &u.Columns, &u.Equal)
+		err := rows.Scan(&oid, &u.Index, &u.Primary, &immediate, &u.Valid, &u.Partial, &u.Expression, &u.Exclusion, &u.Columns, &u.Equal, &u.Compares, &u.Loose)
 		if err != nil {
 			return err
 		}

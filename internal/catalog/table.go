@@ -91,6 +91,8 @@ type Column struct {
 	Type      string // as declared, qualified outside pg_catalog
 	Base      string // Type with domains resolved
 	BaseType  string // Base without length or precision
+	Of        *Type  // all that it is made of
+	Loose     string // its collation, where that is nondeterministic: it takes different texts for equal
 	Composite bool
 	NotNull   bool
 	Default   bool
@@ -98,7 +100,7 @@ type Column struct {
 	Generated bool
 }
 
-// Unique is a unique index.
+// Unique is a unique index, or that of an exclusion constraint.
 type Unique struct {
 	Index   string
 	Primary bool
@@ -107,12 +109,27 @@ type Unique struct {
 	// Equal holds, for each key column, the equality operator of its operator class: OPERATOR(pg_catalog.=).
 	Equal []string
 
-	Deferrable, Partial, Expression, Valid bool
+	// Compares holds, for each key column, the type that its operator class takes, which may be a pseudo-type: anyarray.
+	Compares []string
+	// Loose holds, for each key column, the collation that it goes by, where that is nondeterministic.
+	Loose []string
+
+	Deferrable, Partial, Expression, Exclusion, Valid bool
+}
+
+// loose is the nondeterministic collation of a key column, "" for any other.
+func (u Unique) loose(i int) string {
+	if i < len(u.Loose) {
+		return u.Loose[i]
+	}
+	return ""
 }
 
 // unfit says why the index can not serve as a key of its table, "" if it can.
 func (u Unique) unfit(t *Table) string {
 	switch {
+	case u.Exclusion:
+		return "that of an exclusion constraint"
 	case !u.Valid:
 		return "not valid"
 	case u.Deferrable:
@@ -146,7 +163,7 @@ func (t *Table) chooseKey() {
 func (t *Table) WhyKeyless() string {
 	var reasons []string
 	for _, u := range t.Uniques {
-		if why := u.unfit(t); why != "" {
+		if why := u.unfit(t); why != "" && !u.Exclusion {
 			reasons = append(reasons, fmt.Sprintf("unique index %s is %s", u.Index, why))
 		}
 	}
@@ -160,7 +177,7 @@ func (t *Table) UniqueOn(columns []string) *Unique {
 			continue
 		}
 		ordered := u
-		ordered.Columns, ordered.Equal = nil, nil
+		ordered.Columns, ordered.Equal, ordered.Loose = nil, nil, nil
 		for _, name := range columns {
 			i := slices.IndexFunc(u.Columns, func(number int16) bool { return t.column(number).Name == name })
 			if i < 0 {
@@ -168,6 +185,7 @@ func (t *Table) UniqueOn(columns []string) *Unique {
 			}
 			ordered.Columns = append(ordered.Columns, u.Columns[i])
 			ordered.Equal = append(ordered.Equal, u.Equal[i])
+			ordered.Loose = append(ordered.Loose, u.loose(i))
 		}
 		if len(ordered.Columns) == len(columns) {
 			return &ordered

@@ -15,7 +15,8 @@ SELECT a.attrelid, a.attnum, a.attname,
        a.attnotnull,
        a.atthasdef,
        /*identity*/'',
-       /*generated*/''
+       /*generated*/'',
+       a.atttypid, a.atttypmod, /*loose attcollation*/''::text
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
