@@ -68,7 +68,7 @@ func merges(s, t *Type, class string) bool {
 		case t.is("jsonb"):
 			return !s.is("jsonb")
 		}
-		return compareBare(s, t) == cut
+		return compareBare(s, t) == cut && !s.is("character") // whose blanks count for nothing
 	})
 }
 

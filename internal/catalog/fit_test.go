@@ -71,7 +71,7 @@ func TestCompareTypes(t *testing.T) {
 		{bigint, builtIn("numeric", digits(20, 2)), narrower},
 		{builtIn("timestamp with time zone", 3), builtIn("timestamp with time zone"), fits},
 		{builtIn("timestamp with time zone", 0), builtIn("timestamp with time zone", 3), fits},
-		{builtIn("timestamp with time zone"), builtIn("timestamp with time zone", 6), incompatible},
+		{builtIn("timestamp with time zone"), builtIn("timestamp with time zone", 6), fits},
 		{builtIn("timestamp with time zone"), builtIn("timestamp with time zone", 3), incompatible},
 		{builtIn("timestamp without time zone"), builtIn("timestamp with time zone"), incompatible},
 		{builtIn("json"), builtIn("jsonb"), narrower},

@@ -1,6 +1,9 @@
 package catalog
 
-import "slices"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 // A value passes from the source to the target as text: what the source's type prints, the target's type reads. So a pair of types is
 // right where every value arrives as the same value, and no two values become one in an index. Each line here is tried by values, on
@@ -19,7 +22,7 @@ var wider = map[string][]string{
 	"name":              {"text", "character varying"},
 	"unknown":           {"text", "character varying"},
 	"citext":            {"text", "character varying"},
-	"json":              {"text", "jsonb"},
+	"json":              {"text", "character varying", "jsonb"},
 	"bit":               {"bit varying"},
 	"cidr":              {"inet"},
 	"abstime":           {"timestamp with time zone"},
@@ -27,7 +30,7 @@ var wider = map[string][]string{
 	"int4range":         {"int8range"},
 }
 
-// labels are held by these: an enum's are texts of at most 63 bytes.
+// wideForLabels hold the labels of an enum.
 var wideForLabels = []string{"text", "character varying"}
 
 // fit says how well the values of one type can be written to another, from best to worst.
@@ -152,7 +155,7 @@ func compareModifiers(s, t *Type) verdict {
 		}
 		return when(t.Modifier < 0 || s.Modifier >= 0 && s.Modifier <= t.Modifier, tooLong)
 	case t.is("timestamp without time zone", "timestamp with time zone", "time without time zone", "time with time zone"):
-		return when(t.Modifier < 0 || s.Modifier >= 0 && s.Modifier <= t.Modifier, no) // it would round
+		return when(t.Modifier < 0 || t.Modifier == 6 || s.Modifier >= 0 && s.Modifier <= t.Modifier, no) // it would round
 	case t.is("interval"):
 		return when(intervalHolds(s.Modifier, t.Modifier), no) // it would round
 	}
@@ -175,14 +178,20 @@ func compareText(s, t *Type) verdict {
 	switch {
 	case s.is("character varying", "character") && s.Modifier >= 0:
 		longest = int(s.Modifier) - 4
-	case s.is("name") || s.Kind == "e":
+	case s.is("name"):
 		longest = 63
+	case s.Kind == "e":
+		for _, label := range s.Labels {
+			longest = max(longest, utf8.RuneCountInString(label))
+		}
 	}
 	switch {
 	case longest >= 0 && longest <= most:
 		return yes
 	case s.is("character") && s.Modifier >= 0:
 		return no
+	case s.Kind == "e":
+		return tooLong
 	}
 	return cut
 }
