@@ -22,7 +22,7 @@ func TestValuesThatWouldBecomeOne(t *testing.T) {
 		t.Fatal("installed")
 	}
 	for _, want := range []string{
-		"public.a: column name in index a_pkey of the target would take for one value what the source tells apart (citext there, text on the source); give it text there",
+		"public.a: column name in index a_pkey of the target would take for one value what the source tells apart (public.citext there, text on the source); give it text there",
 		"public.b: column name in index b_pkey of the target goes by collation ci", "public.c: column name in index c_name_excl", "public.d: column names in index d_pkey", "public.e: column name in index e_name",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,16 @@ type typePair struct {
 
 func (p typePair) name() string { return p.source.name + "_to_" + p.target.name }
 
+var (
+	point   = regexp.MustCompile(`\.0+\b`)
+	filling = regexp.MustCompile(` +("|$)`)
+)
+
+// withoutFill leaves out the blanks at the end of a text, or of the elements of an array, and the quotes that they made necessary.
+func withoutFill(text string) string {
+	return strings.ReplaceAll(filling.ReplaceAllString(text, "$1"), `"`, "")
+}
+
 // filled says whether blanks at the end count for nothing.
 func (p pairType) filled() bool { return p.name == "bpchar" || strings.HasPrefix(p.kind, "char(") }
 
@@ -42,11 +53,10 @@ func (p typePair) changed(i int) bool {
 	case p.arrived[i] == nil:
 		return false
 	case p.source.filled() && p.target.filled():
-		return strings.TrimRight(*p.arrived[i], " ") != strings.TrimRight(p.printed[i], " ")
+		return withoutFill(*p.arrived[i]) != withoutFill(p.printed[i])
 	}
 	if p.back[i] == nil { // a whole number with a point
-		whole, point, _ := strings.Cut(*p.arrived[i], ".")
-		return whole != p.printed[i] || strings.Trim(point, "0") != ""
+		return point.ReplaceAllString(*p.arrived[i], "") != p.printed[i]
 	}
 	return *p.back[i] != p.printed[i]
 }
@@ -190,9 +200,9 @@ func (p typePair) judge(t *testing.T, problems, warnings []string) {
 		if len(refused)+len(changed) > 0 {
 			t.Errorf("%s: nothing is said, but %q are refused, and %q", name, refused, changed)
 		}
-	default:
+	default: // an undefined reltime has no text that makes it
 		told := strings.Contains(warnings[0], "cut off") || strings.Contains(warnings[0], "jsonb keeps")
-		if len(changed) > 0 && !told || len(refused)+len(changed) == 0 {
+		if len(changed) > 0 && !told || len(refused)+len(changed) == 0 && p.source.name != "reltime" {
 			t.Errorf("%s: %s, but %q are refused, and %q", name, warnings, refused, changed)
 		}
 	}

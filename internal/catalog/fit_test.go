@@ -25,7 +25,9 @@ func own(schema, name, kind string, change func(*Type)) *Type {
 	return t
 }
 
-func array(element *Type) *Type { return own("pg_catalog", "_", "b", func(t *Type) { t.Element = element }) }
+func array(element *Type) *Type {
+	return own("pg_catalog", "_", "b", func(t *Type) { t.Element = element })
+}
 
 func domain(name string, over *Type, checked bool) *Type {
 	return own("public", name, "d", func(t *Type) { t.Domain, t.Checked = over, checked })
@@ -111,8 +113,17 @@ func TestIntervals(t *testing.T) {
 		source, target int32
 		want           bool
 	}{
-		{-1, -1, true}, {of3, -1, true}, {-1, of3, false}, {year, yearToMonth, true}, {yearToMonth, year, false}, {yearToMonth, day, true},
-		{day, of3, true}, {hourToSecond3, of3, true}, {-1, hourToSecond3, false}, {of3, hourToSecond3, true}, {-1, 0x7fff<<16 | 6, true},
+		{-1, -1, true},
+		{of3, -1, true},
+		{-1, of3, false},
+		{year, yearToMonth, true},
+		{yearToMonth, year, false},
+		{yearToMonth, day, true},
+		{day, of3, true},
+		{hourToSecond3, of3, true},
+		{-1, hourToSecond3, false},
+		{of3, hourToSecond3, true},
+		{-1, 0x7fff<<16 | 6, true},
 	} {
 		if got := intervalHolds(test.source, test.target); got != test.want {
 			t.Errorf("%x into %x: %v", test.source, test.target, got)
@@ -127,12 +138,12 @@ func TestFitNamesWhatIsWrong(t *testing.T) {
 	id, v := column(1, "id", integer), column(2, "v", text)
 	source := &Table{Name: Name{"public", "t"}, Kind: Ordinary, Columns: []Column{id, v}}
 	for want, target := range map[string]*Table{
-		"only ordinary tables":               {Kind: Partitioned},
-		`ADD COLUMN "v" text`:                {Kind: Ordinary, Columns: source.Columns[:1]},
-		"is text on the source":              {Kind: Ordinary, Columns: []Column{id, column(2, "v", builtIn("uuid"))}},
-		"it integer, bigint or numeric":      {Kind: Ordinary, Columns: []Column{column(1, "id", builtIn("uuid")), v}},
+		"only ordinary tables":            {Kind: Partitioned},
+		`ADD COLUMN "v" text`:             {Kind: Ordinary, Columns: source.Columns[:1]},
+		"is text on the source":           {Kind: Ordinary, Columns: []Column{id, column(2, "v", builtIn("uuid"))}},
+		"it integer, bigint or numeric":   {Kind: Ordinary, Columns: []Column{column(1, "id", builtIn("uuid")), v}},
 		"it text, character varying or c": {Kind: Ordinary, Columns: []Column{id, column(2, "v", builtIn("uuid"))}},
-		"column x of the target":             {Kind: Ordinary, Columns: append([]Column{{Number: 3, Name: "x", NotNull: true}}, source.Columns...)},
+		"column x of the target":          {Kind: Ordinary, Columns: append([]Column{{Number: 3, Name: "x", NotNull: true}}, source.Columns...)},
 	} {
 		problems, _ := Fit(source, target)
 		if len(problems) != 1 || !strings.Contains(problems[0], want) || !strings.HasPrefix(problems[0], "public.t: ") {

@@ -147,7 +147,12 @@ func compareModifiers(s, t *Type) verdict {
 		return compareNumeric(s, t)
 	case t.is("jsonb") && s.is("json"):
 		return asJSONB
-	case s.is("abstime", "reltime") && s.Name != t.Name:
+	case s.is("abstime") && s.Name != t.Name: // whole seconds
+		return invalid
+	case s.is("reltime") && s.Name != t.Name: // whole seconds
+		if last, _ := intervalEnd(t.Modifier); last < intervalSecond {
+			return no
+		}
 		return invalid
 	case t.is("bit varying"):
 		if s.is("bit") { // all are of one length

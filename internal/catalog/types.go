@@ -58,7 +58,9 @@ func (t *Type) is(names ...string) bool {
 }
 
 // isCitext: the extension may live in any schema.
-func (t *Type) isCitext() bool { return t.Kind == "b" && t.Name == "citext" && t.Schema != "pg_catalog" }
+func (t *Type) isCitext() bool {
+	return t.Kind == "b" && t.Name == "citext" && t.Schema != "pg_catalog"
+}
 
 // definition is a row of pg_type.
 type definition struct {
