@@ -17,8 +17,8 @@ func (s *stream) unindexed(index, statement string) {
 	s.src(fmt.Sprintf("UPDATE pg_index SET indisready = true WHERE indexrelid = '%s'::regclass", index))
 }
 
-// verified says what verify says of a table, "" where it was compared and found equal.
-func (s *stream) verified(table string) string {
+// verifySays is what verify says of a table, "" where it was compared and found equal.
+func (s *stream) verifySays(table string) string {
 	s.t.Helper()
 	results, err := s.replicator().Verify(s.t.Context(), []string{table})
 	if err != nil {
@@ -70,14 +70,14 @@ func TestRowsThatAnIndexOfTheSourceLacks(t *testing.T) {
 	s.streaming()
 	there("after the copy")
 	for _, table := range tables {
-		said := s.verified("public." + table.name)
+		said := s.verifySays("public." + table.name)
 		for _, part := range []string{"the source contradicts itself", table.key, `REINDEX INDEX "public"."` + table.index + `"`, "pgibex resync public." + table.name} {
 			if !strings.Contains(said, part) {
 				t.Errorf("verify of %s lacks %q: %s", table.name, part, said)
 			}
 		}
 	}
-	if said := s.verified("public.whole"); said != "" {
+	if said := s.verifySays("public.whole"); said != "" {
 		t.Errorf("verify of a table whose index is whole: %s", said)
 	}
 	s.dst("SET session_replication_role = replica; DELETE FROM small WHERE v = 'lost'; DELETE FROM large WHERE v = 'lost'; DELETE FROM word WHERE v = 'lost' OR n = 7; INSERT INTO small VALUES (900, 'more'); INSERT INTO large VALUES (90000, 'more'); INSERT INTO word VALUES ('x', 1, 'more')")
@@ -89,7 +89,7 @@ func TestRowsThatAnIndexOfTheSourceLacks(t *testing.T) {
 	resync()
 	there("after REINDEX")
 	for _, table := range tables {
-		if said := s.verified("public." + table.name); said != "" {
+		if said := s.verifySays("public." + table.name); said != "" {
 			t.Errorf("verify of %s after REINDEX and resync: %s", table.name, said)
 		}
 	}
@@ -104,7 +104,7 @@ func TestRowWrittenPastAnIndex(t *testing.T) {
 	s.catchUp()
 	s.unindexed("a_pkey", "INSERT INTO a VALUES (42000, 'past'); INSERT INTO other VALUES (1)")
 	s.catchUp()
-	if said := s.verified("public.a"); !strings.Contains(said, `"a_pkey" does not find 1 rows of the table, (id)=(42000)`) {
+	if said := s.verifySays("public.a"); !strings.Contains(said, `"a_pkey" does not find 1 rows of the table, (id)=(42000)`) {
 		t.Errorf("verify: %s", said)
 	}
 	if _, err := s.replicator().Resync(t.Context(), []string{"public.a"}, false); err != nil {
@@ -115,7 +115,7 @@ func TestRowWrittenPastAnIndex(t *testing.T) {
 		t.Errorf("after the resync the target has %d of the row", n)
 	}
 	s.src("REINDEX INDEX a_pkey")
-	if said := s.verified("public.a"); said != "" {
+	if said := s.verifySays("public.a"); said != "" {
 		t.Errorf("verify after REINDEX: %s", said)
 	}
 }
