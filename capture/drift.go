@@ -3,19 +3,42 @@ package capture
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
 //go:embed sql/drift.sql
 var driftSQL string
 
-// Drift says of each table, by number, what others have done to it so that its deltas are not the whole truth any
-// more, or do not fit. Tables of which nothing is to be said are not in the map. now is the source's catalog as it is.
-func (c *Capture) Drift(ctx context.Context, conn *pg.Conn, tables []Table, now *catalog.Catalog) (map[int]string, error) {
+// Seen is what the source looks like at one moment.
+type Seen struct {
+	Catalog *catalog.Catalog
+	Tables  []Table       // that are captured
+	Drift   map[int]error // by number: what others have done to a table; none where its deltas are the whole truth
+}
+
+// Look reads the source's catalog, what is captured, and its triggers, all in one snapshot: a table that is dropped between two reads would
+// be taken for one whose triggers were dropped. Each drift carries its remedy.
+func (c *Capture) Look(ctx context.Context, conn *pg.Conn) (seen Seen, err error) {
+	err = conn.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) (err error) {
+		if seen.Tables, err = c.Tables(ctx, conn); err != nil {
+			return err
+		}
+		if seen.Catalog, err = catalog.Load(ctx, conn); err != nil {
+			return err
+		}
+		seen.Drift, err = c.drift(ctx, conn, seen.Tables, seen.Catalog)
+		return err
+	})
+	return seen, err
+}
+
+func (c *Capture) drift(ctx context.Context, conn *pg.Conn, tables []Table, now *catalog.Catalog) (map[int]error, error) {
 	var oids []uint32
 	for _, t := range tables {
 		oids = append(oids, t.OID)
@@ -28,9 +51,9 @@ func (c *Capture) Drift(ctx context.Context, conn *pg.Conn, tables []Table, now 
 	for _, t := range now.Tables {
 		byOID[t.OID] = t
 	}
-	drift := map[int]string{}
+	drift := map[int]error{}
 	for _, t := range tables {
-		if why := c.drifted(t, byOID[t.OID], triggers[t.OID]); why != "" {
+		if why := c.drifted(t, byOID[t.OID], now.Tables[t.Name], triggers[t.OID]); why != nil {
 			drift[t.Number] = why
 		}
 	}
@@ -60,59 +83,99 @@ func (c *Capture) triggers(ctx context.Context, conn *pg.Conn, oids []uint32) (m
 	return triggers, rows.Err()
 }
 
-func (c *Capture) drifted(was Table, is *catalog.Table, triggers map[string]bool) string {
-	if is == nil {
-		return "the table was dropped on the source"
-	}
-	if was.Stopped != "" {
-		return was.Stopped
-	}
-	if is.Name != was.Name {
-		return fmt.Sprintf("the table was renamed to %s on the source", is.Name)
+// drifted compares a table, as it was captured, with what it is. namesake is the table that has its name now.
+func (c *Capture) drifted(was Table, is, namesake *catalog.Table, triggers map[string]bool) error {
+	resync := "pgibex resync " + was.Name.String()
+	switch {
+	case is == nil && namesake != nil:
+		return hint.With(errors.New("the table was dropped on the source, and another has its name"), "%s", resync)
+	case is == nil:
+		return hint.With(errors.New("the table was dropped on the source"), "%s", Gone(was.Name))
+	case was.Stopped != "":
+		return hint.With(errors.New(was.Stopped), "once the target can take the changes: %s, or pgibex resync --all", resync)
+	case is.Name != was.Name:
+		return hint.With(fmt.Errorf("the table was renamed to %s on the source", is.Name),
+			"rename it back, then: %s; or write %s into tables.exclude, then: pgibex remove %[2]s; rename and empty the target's table, then: pgibex add %s", resync, was.Name, is.Name)
 	}
 	for _, event := range []string{"insert", "update", "delete", "truncate"} {
 		name := c.script.stream + "_" + event
 		always, there := triggers[name]
 		switch {
 		case !there:
-			return fmt.Sprintf("trigger %s was dropped on the source: changes since then are not recorded", name)
+			return hint.With(fmt.Errorf("trigger %s was dropped on the source: changes since then are not recorded", name), "%s", resync)
 		case !always:
-			return fmt.Sprintf("trigger %s is not ENABLE ALWAYS any more on the source: changes may have been missed", name)
+			return hint.With(fmt.Errorf("trigger %s is not ENABLE ALWAYS any more on the source: changes may have been missed", name), "%s", resync)
 		}
 	}
-	if why := columnDrift(was.Signature, signature(is)); why != "" {
-		return why
+	if why, alter := columnDrift(was.Name, was.Signature, signature(is)); why != "" {
+		return hint.With(errors.New(why), "on the target: %s; then: %s", alter, resync)
 	}
 	if len(was.Key) > 0 && is.UniqueOn(was.Key) == nil {
-		return fmt.Sprintf("the unique index on (%s) was dropped on the source", strings.Join(was.Key, ", "))
+		return hint.With(fmt.Errorf("the unique index on (%s) was dropped on the source", strings.Join(was.Key, ", ")), "create it again, or go on without it; then: %s", resync)
 	}
-	return ""
+	return nil
 }
 
-// columnDrift compares two signatures, which are in the order of the columns' numbers.
-func columnDrift(was, is []string) string {
+// Gone says what to do about a table of the stream that is gone on the source.
+func Gone(name catalog.Name) string {
+	return "take it out of tables.include, then: pgibex remove " + name.String()
+}
+
+// columnDrift compares two signatures, which are in the order of the columns' numbers. alter does the same to the target's table.
+func columnDrift(table catalog.Name, was, is []string) (why, alter string) {
 	before, after := byNumber(was), byNumber(is)
-	var changes []string
+	var changes, statements []string
+	change := func(format string, args ...any) { changes = append(changes, fmt.Sprintf(format, args...)) }
+	statement := func(format string, args ...any) {
+		statements = append(statements, "ALTER TABLE "+table.SQL()+" "+fmt.Sprintf(format, args...))
+	}
 	for _, column := range was {
 		number, described, _ := strings.Cut(column, " ")
 		now, there := after[number]
+		name, kind := nameAndType(described)
+		nameNow, kindNow := nameAndType(now)
 		switch {
 		case !there:
-			changes = append(changes, fmt.Sprintf("column %s was dropped", described))
-		case now != described:
-			changes = append(changes, fmt.Sprintf("column %s became %s", described, now))
+			change("column %s was dropped", described)
+			statement("DROP COLUMN %s", name)
+			continue
+		case now == described:
+			continue
+		}
+		change("column %s became %s", described, now)
+		if nameNow != name {
+			statement("RENAME COLUMN %s TO %s", name, nameNow)
+		}
+		if kindNow != kind {
+			statement("ALTER COLUMN %s TYPE %s", nameNow, kindNow)
 		}
 	}
 	for _, column := range is {
 		number, described, _ := strings.Cut(column, " ")
 		if _, there := before[number]; !there {
-			changes = append(changes, fmt.Sprintf("column %s was added", described))
+			change("column %s was added", described)
+			statement("ADD COLUMN %s", described)
 		}
 	}
 	if len(changes) == 0 {
-		return ""
+		return "", ""
 	}
-	return "on the source " + strings.Join(changes, ", ")
+	return "on the source " + strings.Join(changes, ", "), strings.Join(statements, "; ")
+}
+
+// nameAndType takes a column of a signature apart: its name is quoted, and a quote within is doubled.
+func nameAndType(described string) (name, kind string) {
+	for i := 1; i < len(described); i++ {
+		if described[i] != '"' {
+			continue
+		}
+		if i+1 < len(described) && described[i+1] == '"' {
+			i++
+			continue
+		}
+		return described[:i+1], strings.TrimPrefix(described[i+1:], " ")
+	}
+	return described, ""
 }
 
 func byNumber(signature []string) map[string]string {

@@ -83,7 +83,7 @@ func TestColumnDrift(t *testing.T) {
 		`on the source column "id" integer became "id" bigint`:                    {`1 "id" bigint`, `2 "a" text`, `4 "b" text`},
 		`on the source column "b" text was dropped, column "b" integer was added`: {`1 "id" integer`, `2 "a" text`, `5 "b" integer`},
 	} {
-		if got := columnDrift(was, is); got != want {
+		if got, _ := columnDrift(catalog.Name{}, was, is); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
@@ -59,6 +60,11 @@ func resumable(err error) bool {
 	switch pg.State(err) {
 	case pg.UniqueViolation, pg.ExclusionViolation: // a row that is not the source's may be in the way
 		return false
+	case pg.InsufficientPrivilege:
+	default:
+		if class := pg.State(err); strings.HasPrefix(class, "42") || strings.HasPrefix(class, "3F") { // the table, or a column, may be made again without its rows
+			return false
+		}
 	}
 	return !diverged && !errors.Is(err, change.ErrReplaced)
 }

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -95,12 +97,8 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		return nil, err
 	}
 	result.Position, result.Took = stream.Position, time.Since(start)
-	var quarantined []string
 	for _, relation := range relations {
-		switch {
-		case relation.State == state.Quarantined:
-			quarantined = append(quarantined, fmt.Sprintf("%s: %s", relation.Name, relation.Reason))
-		case !relation.Position.IsZero():
+		if relation.State != state.Quarantined && !relation.Position.IsZero() {
 			result.Position = mark
 		}
 	}
@@ -111,16 +109,16 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err != nil {
 		return nil, err
 	}
+	quarantined, missing, err := r.incomplete(ctx, relations)
+	if err != nil {
+		return nil, err
+	}
 	if len(quarantined) > 0 {
 		err := fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
 		if len(unset) > 0 {
 			err = fmt.Errorf("%w\n%s", err, strings.Join(unset, "\n"))
 		}
 		return result, err
-	}
-	missing, err := r.incomplete(ctx, relations)
-	if err != nil {
-		return nil, err
 	}
 	if missing = append(missing, unset...); len(missing) > 0 {
 		return result, fmt.Errorf("the target does not have everything:\n%s", strings.Join(missing, "\n"))
@@ -156,40 +154,31 @@ func (r *Replicator) notSet(ctx context.Context, dst *pg.Conn, relations []state
 	return lines, err
 }
 
-// incomplete says why tables may lack something although every change recorded was applied: the daemon looks for that now and then only.
-func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation) (reasons []string, err error) {
+// incomplete says why tables may lack something: those in quarantine, and those of which the daemon, which looks for that now and then only,
+// does not know it yet.
+func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation) (quarantined, reasons []string, err error) {
 	src, err := r.source.Connect(ctx, "catchup")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer src.CloseNow()
-	now, err := catalog.Load(ctx, src)
+	seen, err := r.capture.Look(ctx, src)
 	if err != nil {
-		return nil, err
-	}
-	captured, err := r.capture.Tables(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	drift, err := r.capture.Drift(ctx, src, captured, now)
-	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, relation := range relations {
-		why := drift[relation.Number]
-		if _, there := capturedAs(captured, relation.Number); !there {
-			why = "the source no longer captures it"
-		}
+		why := troubled(seen, relation)
 		switch {
-		case now.Tables[relation.Name] == nil:
-			reasons = append(reasons, fmt.Sprintf("%s: %s; %s", relation.Name, cmp.Or(why, "is gone on the source"), removeGone(relation.Name)))
-		case why != "":
-			reasons = append(reasons, fmt.Sprintf("%s: %s; pgibex resync %s", relation.Name, why, relation.Name))
+		case why == nil:
+		case relation.State == state.Quarantined:
+			quarantined = append(quarantined, fmt.Sprintf("%s: %s; %s", relation.Name, why, hint.Of(why)))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s: %s; %s", relation.Name, why, hint.Of(why)))
 		}
 	}
-	omitted, err := r.omitted(ctx, src, now, carriedBy(relations))
+	omitted, err := r.omitted(ctx, src, seen.Catalog, carriedBy(relations))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, o := range omitted {
 		if o.rows {
@@ -199,12 +188,24 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 		}
 	}
 	slices.Sort(reasons)
-	return reasons, nil
+	return quarantined, reasons, nil
 }
 
-// removeGone says what to do about a table of the stream that is gone on the source.
-func removeGone(name catalog.Name) string {
-	return "take it out of tables.include, then: pgibex remove " + name.String()
+// troubled says what is wrong with a table of the stream, with what mends it: what is to be seen on the source now, else why it is in
+// quarantine. Whoever asks is told the same.
+func troubled(seen capture.Seen, relation state.Relation) error {
+	_, there := capturedAs(seen.Tables, relation.Number)
+	switch drift := seen.Drift[relation.Number]; {
+	case drift != nil:
+		return drift
+	case relation.State == state.Quarantined:
+		return hint.With(errors.New(relation.Reason), "%s", cmp.Or(relation.Remedy, "mend the cause, then: pgibex resync "+relation.Name.String()))
+	case seen.Catalog.Tables[relation.Name] == nil:
+		return hint.With(errors.New("the table is gone on the source"), "%s", capture.Gone(relation.Name))
+	case !there:
+		return notCaptured(relation.Name)
+	}
+	return nil
 }
 
 func carriedBy(relations []state.Relation) func(catalog.Name) bool {

@@ -21,15 +21,12 @@ func (s *stream) lookForDriftThere(ctx context.Context, source *catalog.Catalog,
 		var why error
 		switch there := target.Tables[t.name]; {
 		case there == nil:
-			why = hint.With(errors.New("the table is missing on the target: it was dropped or renamed there"),
-				"create it on the target, or give it its name back, then: pgibex resync %s", t.name)
+			why = goneThere(t.name)
 		case t.load.Target != nil && there.OID != t.load.Target.OID:
 			why = hint.With(errors.New("the table on the target is not the one that it was: that was dropped or renamed, and its name given to this one"),
 				"pgibex resync %s", t.name)
 		case t.number == failed:
-			if misfit := now.misfit(t.captured, t.state, t.method); misfit != "" {
-				why = errors.New(misfit)
-			}
+			why = now.misfit(t.captured, t.state, t.method)
 		}
 		if why == nil {
 			continue

@@ -19,6 +19,7 @@ type sides struct {
 	src, dst       *pg.Conn
 	source, target *catalog.Catalog
 	captured       []capture.Table
+	drift          map[int]error    // of those, by number
 	position       change.Position  // the stream's
 	begun          bool             // the target holds state of the stream
 	promoted       bool             // the source, since the stream's position; it has lost nothing of it
@@ -97,17 +98,21 @@ func (r *Replicator) connect(ctx context.Context, s *sides) (err error) {
 
 // load reads the catalogs of both sides, and what is captured.
 func (s *sides) load(ctx context.Context, c *capture.Capture) (err error) {
-	if s.source, err = catalog.Load(ctx, s.src); err != nil {
+	if err := s.loadSource(ctx, c); err != nil {
 		return err
 	}
-	if err := s.source.LoadExclusives(ctx, s.src); err != nil {
-		return err
-	}
-	if s.target, err = catalog.Load(ctx, s.dst); err != nil {
-		return err
-	}
-	s.captured, err = c.Tables(ctx, s.src)
+	s.target, err = catalog.Load(ctx, s.dst)
 	return err
+}
+
+// loadSource reads the source's catalog, what is captured there, and what others have done to that.
+func (s *sides) loadSource(ctx context.Context, c *capture.Capture) error {
+	seen, err := c.Look(ctx, s.src)
+	if err != nil {
+		return err
+	}
+	s.source, s.captured, s.drift = seen.Catalog, seen.Tables, seen.Drift
+	return s.source.LoadExclusives(ctx, s.src)
 }
 
 func refuse(problems []string, err error) error {

@@ -177,11 +177,8 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 		return r.capture.Install(ctx, s.src, t, r.locker())
 	}
 	captured := s.captured[i]
-	drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
-	if err != nil {
-		return 0, err
-	}
-	if drift[captured.Number] == "" {
+	drift := s.drift[captured.Number]
+	if drift == nil {
 		return captured.Number, nil
 	}
 	relations, err := r.store.Relations(ctx, s.dst)
@@ -193,7 +190,7 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New(drift[captured.Number]+"; it is being captured anew"), false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, fmt.Errorf("%w; %s", drift, beingCaptured), false, s.position)
 		})
 		if err != nil {
 			return 0, err
@@ -251,7 +248,7 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New("it is being removed from the stream"), false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New(beingRemoved), false, s.position)
 		})
 		if err == nil {
 			err = r.buildAside(ctx, s.dst, m.Number) // which may take hours, while the others stream

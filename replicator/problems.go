@@ -1,7 +1,6 @@
 package replicator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,7 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -28,6 +27,7 @@ type ProblemKind string
 // The kinds of problems, in the order in which they are counted.
 const (
 	TableQuarantined ProblemKind = "quarantined"
+	TableChanged     ProblemKind = "changed on the source" // and not yet in quarantine
 	TableNotCarried  ProblemKind = "not carried"
 	SequenceNotSet   ProblemKind = "not set"
 	ForeignKeyFailed ProblemKind = "foreign key failed"
@@ -41,6 +41,7 @@ func counted(problems []Problem, tables int) string {
 		text func(n int) string
 	}{
 		{TableQuarantined, func(n int) string { return fmt.Sprintf("%d of %d tables quarantined", n, tables) }},
+		{TableChanged, func(n int) string { return fmt.Sprintf("%d changed on the source", n) }},
 		{TableNotCarried, func(n int) string { return fmt.Sprintf("%d not carried", n) }},
 		{SequenceNotSet, func(n int) string { return english.Plural(n, "sequence", "") + " not set" }},
 		{ForeignKeyFailed, func(n int) string {
@@ -65,17 +66,25 @@ func counted(problems []Problem, tables int) string {
 
 // problems fills in what is wrong with the stream's tables, and what it does not carry.
 func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []state.Relation, status *Status) error {
-	for _, relation := range relations {
-		if relation.State == state.Quarantined {
-			remedy := cmp.Or(relation.Remedy, "mend the cause, then: pgibex resync "+relation.Name.String())
-			status.Problems = append(status.Problems, Problem{TableQuarantined, relation.Name.String(), relation.Reason, remedy})
-		}
-	}
-	source, err := catalog.Load(ctx, src)
+	seen, err := r.capture.Look(ctx, src)
 	if err != nil {
 		return err
 	}
-	omitted, err := r.omitted(ctx, src, source, carriedBy(relations))
+	for _, relation := range relations {
+		why := troubled(seen, relation)
+		if why == nil {
+			continue
+		}
+		kind := TableChanged
+		if relation.State == state.Quarantined {
+			kind = TableQuarantined
+		}
+		if i := slices.IndexFunc(status.Tables, func(t TableStatus) bool { return t.Number == relation.Number }); i >= 0 {
+			status.Tables[i].Reason, status.Tables[i].Remedy = why.Error(), hint.Of(why)
+		}
+		status.Problems = append(status.Problems, Problem{kind, relation.Name.String(), why.Error(), hint.Of(why)})
+	}
+	omitted, err := r.omitted(ctx, src, seen.Catalog, carriedBy(relations))
 	if err != nil {
 		return err
 	}

@@ -64,10 +64,10 @@ func (r *Replicator) resyncable(ctx context.Context, s *sides, members []state.R
 		source := s.source.Tables[m.Name]
 		switch {
 		case source == nil && all:
-			r.log.Warn("a table of the stream is gone on the source, and stays in quarantine", "table", m.Name.String(), "remedy", removeGone(m.Name))
+			r.log.Warn("a table of the stream is gone on the source, and stays in quarantine", "table", m.Name.String(), "remedy", capture.Gone(m.Name))
 			continue
 		case source == nil:
-			problems = append(problems, fmt.Sprintf("%s: is gone on the source; %s", m.Name, removeGone(m.Name)))
+			problems = append(problems, fmt.Sprintf("%s: is gone on the source; %s", m.Name, capture.Gone(m.Name)))
 			continue
 		}
 		found, err := r.checkTable(ctx, s, source)
@@ -129,11 +129,7 @@ func (r *Replicator) write(ctx context.Context, s *sides, changes []memberChange
 // not it could go on from where it stands.
 func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afresh bool) (memberChange, error) {
 	if !afresh {
-		resumable, err := r.resumable(ctx, s, m)
-		if err != nil {
-			return nil, err
-		}
-		if resumable {
+		if s.resumable(m) {
 			return func(ctx context.Context, _ []capture.Table) error { return r.store.Resume(ctx, s.dst, m.Number) }, nil
 		}
 	}
@@ -154,14 +150,11 @@ func (r *Replicator) resync(ctx context.Context, s *sides, m state.Relation, afr
 	}, nil
 }
 
-// resumable says whether a table may go on from its position: nothing is missing in its deltas.
-func (r *Replicator) resumable(ctx context.Context, s *sides, m state.Relation) (bool, error) {
-	captured, there := capturedAs(s.captured, m.Number)
-	if m.State != state.Quarantined || !m.Resumable || !there {
-		return false, nil
-	}
-	drift, err := r.capture.Drift(ctx, s.src, []capture.Table{captured}, s.source)
-	return drift[m.Number] == "", err
+// resumable says whether a table may go on from its position: nothing is missing in its deltas, and the target's is the one that has the rest.
+func (s *sides) resumable(m state.Relation) bool {
+	_, there := capturedAs(s.captured, m.Number)
+	target := s.target.Tables[m.Name]
+	return m.State == state.Quarantined && m.Resumable && there && s.drift[m.Number] == nil && target != nil && target.OID == m.TargetOID
 }
 
 // method is how a table of the stream can be copied once more, with the key that is captured.

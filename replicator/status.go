@@ -47,6 +47,7 @@ type TableStatus struct {
 	Table         string      `json:"table"`
 	State         state.State `json:"state"`
 	Reason        string      `json:"reason,omitempty"`
+	Remedy        string      `json:"remedy,omitempty"`
 	Waiting       string      `json:"waiting,omitempty"` // for whom, of a table that is behind the others and that they have locked on the target
 	RowsCopied    int64       `json:"rows_copied"`
 	BytesCopied   int64       `json:"bytes_copied"`
@@ -76,17 +77,20 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	if status.Daemon, err = r.carried(ctx, dst); err != nil {
+		return nil, err
+	}
 	stream, err := r.store.Stream(ctx, dst)
 	if errors.Is(err, state.ErrMissing) {
-		if len(captured) > 0 {
+		switch {
+		case status.Daemon:
+			status.Phase = "installing the capture"
+		case len(captured) > 0:
 			status.Phase = "installed on the source, not copied yet (next: pgibex run)"
 		}
 		return status, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if status.Daemon, err = r.carried(ctx, dst); err != nil {
 		return nil, err
 	}
 	if !stream.Position.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
@@ -41,8 +42,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	drift, err := r.capture.Drift(ctx, s.src, s.captured, s.source)
-	if err != nil {
+	if err := s.loadSource(ctx, r.capture); err != nil { // to install may have taken hours
 		return nil, err
 	}
 	byNumber := map[int]capture.Table{}
@@ -55,21 +55,14 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 		t := &table{number: relation.Number, name: relation.Name, state: relation.State, reason: relation.Reason, method: relation.Method, position: relation.Position}
 		tables = append(tables, t)
 		if t.state == state.Quarantined {
+			if err := r.judgeAgain(ctx, s.dst, t, t.at(s.position), s.drift[t.number]); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		captured, there := byNumber[t.number]
-		why := drift[t.number]
-		switch {
-		case !there:
-			why = "the source no longer captures it"
-		case captured.Name != t.name:
-			why = fmt.Sprintf("the source captures %s under its number", captured.Name)
-		}
-		if why == "" {
-			why = s.misfit(captured, t.state, t.method)
-		}
-		if why != "" {
-			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), errors.New(why), false); err != nil {
+		if why := s.unfit(t, captured, there); why != nil {
+			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
 				return nil, err
 			}
 			continue
@@ -119,20 +112,59 @@ func generated(target *catalog.Table) (names []string) {
 	return names
 }
 
-// misfit says why a captured table can not be written to the target as the target is now.
-func (s *sides) misfit(captured capture.Table, in state.State, how state.Method) string {
+// unfit says why a table cannot be followed as both sides are now, with what mends it.
+func (s *sides) unfit(t *table, captured capture.Table, there bool) error {
+	switch {
+	case !there:
+		return notCaptured(t.name)
+	case captured.Name != t.name:
+		return hint.With(fmt.Errorf("the source captures %s under its number", captured.Name), "pgibex resync %s", t.name)
+	case s.drift[t.number] != nil:
+		return s.drift[t.number]
+	}
+	return s.misfit(captured, t.state, t.method)
+}
+
+func notCaptured(name catalog.Name) error {
+	return hint.With(errors.New("the source no longer captures it"), "pgibex resync %s", name)
+}
+
+func goneThere(name catalog.Name) error {
+	return hint.With(errors.New("the table is missing on the target: it was dropped or renamed there"),
+		"create it on the target, or give it its name back, then: pgibex resync %s", name)
+}
+
+// misfit says why a captured table cannot be written to the target as the target is now.
+func (s *sides) misfit(captured capture.Table, in state.State, how state.Method) error {
 	target := s.target.Tables[captured.Name]
 	if target == nil {
-		return captured.Name.String() + ": is missing on the target; create it there"
+		return goneThere(captured.Name)
 	}
 	source := captured.Captured(s.source.Tables[captured.Name], generated(target)...)
+	why := ""
 	if problems, _ := catalog.Fit(source, target); len(problems) > 0 {
-		return problems[0]
+		why = problems[0]
+	} else if in != state.Captured && in != state.Copying || how == state.Repair { // else its indexes may be dropped for the copy
+		why = catalog.Keyless(source, target)
 	}
-	if (in == state.Captured || in == state.Copying) && how != state.Repair { // its indexes may be dropped for the copy
-		return ""
+	if why == "" {
+		return nil
 	}
-	return catalog.Keyless(source, target)
+	return hint.With(errors.New(why), "when that is mended: pgibex resync %s", captured.Name)
+}
+
+// What is told of a table while a command works on it.
+const (
+	beingCaptured = "it is being captured anew"
+	beingRemoved  = "it is being removed from the stream"
+)
+
+// judgeAgain replaces the reason of a table in quarantine by what others have done to it on the source since: its remedy is another.
+func (r *Replicator) judgeAgain(ctx context.Context, dst *pg.Conn, t *table, at change.Position, drift error) error {
+	if drift == nil || drift.Error() == t.reason || strings.HasSuffix(t.reason, beingCaptured) || strings.HasSuffix(t.reason, beingRemoved) {
+		return nil
+	}
+	return r.quarantine(ctx, dst, t, at, drift, false)
 }
 
 // quarantine sets a table aside with a reason, and says so. at is the position up to which it has been applied.

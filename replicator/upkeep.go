@@ -2,7 +2,6 @@ package replicator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,33 +138,30 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 // lookForDrift sets tables aside that others have changed on the source so that their deltas can not be trusted, or on the target, and
 // reports tables that have come. failed is the table that could not be written to; 0 if there is none.
 func (s *stream) lookForDrift(ctx context.Context, failed int) error {
-	now, err := catalog.Load(ctx, s.src)
+	seen, err := s.r.capture.Look(ctx, s.src)
 	if err != nil {
 		return err
 	}
-	var captured []capture.Table
 	for _, t := range s.all {
-		if !s.aside[t.number] {
-			captured = append(captured, t.captured)
+		why := seen.Drift[t.number]
+		switch {
+		case why == nil:
+			continue
+		case s.aside[t.number]:
+			err = s.r.judgeAgain(ctx, s.dst, t, t.at(s.position), why)
+		case s.tables[t.number] == nil: // it is being copied, or drains: whoever does so has to let go of it first
+			err = fmt.Errorf("%w: %w", errAnew, why)
+		default:
+			err = s.setAside(ctx, t, why, false)
 		}
-	}
-	drift, err := s.r.capture.Drift(ctx, s.src, captured, now)
-	if err != nil {
-		return err
-	}
-	for number, why := range drift {
-		t := s.tables[number]
-		if t == nil { // it is being copied, or drains: whoever does so has to let go of it first
-			return fmt.Errorf("%w: %s", errAnew, why)
-		}
-		if err := s.setAside(ctx, t, errors.New(why), false); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if err := s.lookForDriftThere(ctx, now, failed); err != nil {
+	if err := s.lookForDriftThere(ctx, seen.Catalog, failed); err != nil {
 		return err
 	}
-	return s.lookForNew(ctx, now)
+	return s.lookForNew(ctx, seen.Catalog)
 }
 
 // lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.

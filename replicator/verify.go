@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -101,7 +102,7 @@ func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {
 	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
 	switch {
 	case relation.State == state.Quarantined:
-		return pair, "in quarantine: " + relation.Reason
+		return pair, "in quarantine: " + troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation).Error()
 	case relation.State != state.Streaming && relation.State != state.Copied:
 		return pair, "not copied yet"
 	case source == nil:

@@ -45,7 +45,7 @@ const (
 )
 
 // ErrFenced means that another daemon has taken the stream since; whoever gets it must not write any more.
-var ErrFenced = errors.New("another pgibex has taken over this stream")
+var ErrFenced = errors.New("the stream was taken by a command that changes its tables, or by another pgibex")
 
 // ErrMissing means that the target holds no state of the stream.
 var ErrMissing = errors.New("the target holds no state of this stream")
@@ -101,6 +101,8 @@ type Relation struct {
 	Method Method
 	// Resumable: in quarantine, but its deltas since its position are complete.
 	Resumable bool
+	// TargetOID is the target's table as it was set aside in quarantine; 0 if there was none, or it is not in quarantine.
+	TargetOID uint32
 	// Position is the table's own, zero while it shares the stream's.
 	Position      change.Position
 	RowsEstimated int64
@@ -223,7 +225,7 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	return st, err
 }
 
-const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, position, position_clock, rows_estimated, changed_at"
+const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, coalesce(target_relid, 0), position, position_clock, rows_estimated, changed_at"
 
 // Relations reads the state of every table, by number.
 func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
@@ -237,7 +239,7 @@ func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error
 		var r Relation
 		var text *string
 		var clock *time.Time
-		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &r.TargetOID, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
 		if err != nil {
 			return nil, err
 		}

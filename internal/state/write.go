@@ -164,6 +164,7 @@ func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, why e
 	return s.write(ctx, conn, "quarantine",
 		`UPDATE {{schema}}.relation
 		    SET state = 'quarantined', reason = $2, remedy = $6, resumable = $3, changed_at = now(),
+		        target_relid = (SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = schema_name AND c.relname = table_name),
 		        position = coalesce(position, $4), position_clock = coalesce(position_clock, $5)
 		  WHERE number = $1`,
 		number, why.Error(), resumable, at.Snapshot.String(), at.Clock, hint.Of(why))

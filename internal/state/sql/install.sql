@@ -22,6 +22,7 @@ CREATE TABLE {{schema}}.relation (
     reason         text,                         -- why quarantined
     remedy         text,                         -- what mends it
     resumable      boolean NOT NULL DEFAULT false, -- in quarantine, but its deltas since its position are complete
+    target_relid   bigint,                       -- the target's table as it was set aside
     method         text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace')), -- how it is copied
     position       text,                         -- the table's own position; null: the stream's
     position_clock timestamptz,
