@@ -11,7 +11,7 @@ type pairType struct {
 
 // pairSchema makes, on both sides, the types that have the same definition there.
 const pairSchema = `CREATE EXTENSION citext;
-	CREATE TYPE colour AS ENUM ('red', 'RED', 'blue'); CREATE TYPE single AS (n numeric(4,1), c citext);
+	CREATE TYPE paint AS ENUM ('red', 'RED', 'blue'); CREATE TYPE single AS (n numeric(4,1), c citext);
 	CREATE DOMAIN plain_int AS int; CREATE DOMAIN plain_text AS text; CREATE DOMAIN plain_citext AS citext; CREATE DOMAIN code AS varchar(5); CREATE DOMAIN even AS int CHECK (VALUE % 2 = 0);
 	CREATE TYPE real_range AS RANGE (SUBTYPE = real);`
 
@@ -63,7 +63,7 @@ var pairFamilies = [][]pairType{
 		{"unknown", "unknown", texts3},
 		{"mood", "mood", []string{"sad", "ok", "OK"}},
 		{"gone", "gone", []string{"sad", "ok", "OK"}},
-		{"colour", "colour", []string{"red", "RED", "blue"}},
+		{"paint", "paint", []string{"red", "RED", "blue"}},
 	},
 	{
 		{"smallint", "smallint", ints},
