@@ -19,6 +19,7 @@ type blocker struct {
 	pid                                                 int
 	user, application, gid, mode, state, query, virtual string
 	seconds                                             float64 // in its transaction; -1 where the role may not see it
+	vacuum                                              string  // of an autovacuum: ordinary, wraparound, unknown
 }
 
 // String says what is known: a role that is neither superuser nor the session's own sees no more than who it is.
@@ -46,7 +47,7 @@ func (b blocker) String() string {
 }
 
 // stayingBlockers says who holds a lock on one of the tables, and still does a moment later.
-func stayingBlockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]string, error) {
+func stayingBlockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]blocker, error) {
 	first, err := blockers(ctx, conn, oids)
 	if err != nil || len(first) == 0 {
 		return nil, err
@@ -63,12 +64,21 @@ func stayingBlockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]strin
 	return staying(first, second), nil
 }
 
-// staying names those of the second look that the first had found in the same transaction.
-func staying(first, second []blocker) (by []string) {
-	for _, b := range second {
-		if slices.ContainsFunc(first, func(a blocker) bool { return a.virtual == b.virtual && a.pid == b.pid && a.mode == b.mode }) {
-			by = append(by, b.String())
+// staying are those of the second look that the first had found in the same transaction.
+func staying(first, second []blocker) []blocker {
+	return slices.DeleteFunc(slices.Clone(second), func(b blocker) bool {
+		return !slices.ContainsFunc(first, func(a blocker) bool { return a.virtual == b.virtual && a.pid == b.pid && a.mode == b.mode })
+	})
+}
+
+// inWords names those who stay. An autovacuum decides how long the next wait is.
+func inWords(staying []blocker, vacuums *vacuums) (by []string) {
+	for _, b := range staying {
+		if b.vacuum != "" && vacuums != nil {
+			by = append(by, vacuums.met(b.pid, b.vacuum)+": "+b.query)
+			continue
 		}
+		by = append(by, b.String())
 	}
 	if len(by) == 0 {
 		by = []string{"short transactions that have ended since"}
@@ -86,7 +96,7 @@ func blockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]blocker, err
 	var by []blocker
 	for rows.Next() {
 		var b blocker
-		if err := rows.Scan(&b.pid, &b.user, &b.application, &b.gid, &b.seconds, &b.mode, &b.state, &b.query, &b.virtual); err != nil {
+		if err := rows.Scan(&b.pid, &b.user, &b.application, &b.gid, &b.seconds, &b.mode, &b.state, &b.query, &b.virtual, &b.vacuum); err != nil {
 			return nil, err
 		}
 		by = append(by, b)

@@ -24,7 +24,7 @@ func TestBlockersInWords(t *testing.T) {
 		"beside":   {[]blocker{unseen, seen}, []blocker{next, seen}, []string{seen.String()}},
 		"gone":     {[]blocker{seen}, nil, passed},
 	} {
-		if got := staying(test.first, test.second); !slices.Equal(got, test.want) {
+		if got := inWords(staying(test.first, test.second), nil); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

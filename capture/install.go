@@ -21,7 +21,8 @@ import (
 var blockersSQL string
 
 // Locker takes the locks on the users' tables that cannot be avoided. Whoever waits for one makes the application
-// queue up behind, so no wait is longer than Wait; between two waits the application gets its turn.
+// queue up behind, so no wait is longer than Wait, but for one behind an autovacuum; between two waits the application gets
+// its turn.
 type Locker struct {
 	Wait    time.Duration
 	Blocked func(table catalog.Name, by []string) // told after each wait in vain
@@ -180,9 +181,13 @@ func (c *Capture) UninstallStream(ctx context.Context, conn *pg.Conn) error {
 // locked runs a transaction that calls lock when it needs the table, again and again until the lock was had in time.
 func (c *Capture) locked(ctx context.Context, conn *pg.Conn, t Table, locker Locker, work func(ctx context.Context, lock func(catalog.Name) error) error) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(locker.Wait/2), backoff.WithMaxInterval(10*locker.Wait), backoff.WithMaxElapsedTime(0))
+	vacuums, err := lookAtDeadlockTimeout(ctx, conn, locker.Wait)
+	if err != nil {
+		return err
+	}
 	return backoff.Retry(func() error {
 		err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-			return work(ctx, func(name catalog.Name) error { return lockTable(ctx, conn, name, locker.Wait) })
+			return work(ctx, func(name catalog.Name) error { return lockTable(ctx, conn, name, vacuums) })
 		})
 		if err == nil {
 			return nil
@@ -190,7 +195,7 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, t Table, locker Loc
 		if pg.State(err) != pg.QueryCanceled && pg.State(err) != pg.LockNotAvailable || ctx.Err() != nil {
 			return backoff.Permanent(err)
 		}
-		by, lookErr := c.inTheWay(ctx, conn, t, pg.State(err))
+		by, lookErr := c.inTheWay(ctx, conn, t, pg.State(err), vacuums)
 		if lookErr != nil {
 			return backoff.Permanent(lookErr)
 		}
@@ -201,15 +206,15 @@ func (c *Capture) locked(ctx context.Context, conn *pg.Conn, t Table, locker Loc
 
 // lockTable asks for the lock that creating or dropping a trigger needs in 9.2, which has no lock_timeout. The bound stays for the
 // rest of the transaction: with the table locked, nothing else may be waited for either.
-func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, wait time.Duration) error {
-	if err := conn.Run(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", wait.Milliseconds())); err != nil {
+func lockTable(ctx context.Context, conn *pg.Conn, name catalog.Name, vacuums *vacuums) error {
+	if err := conn.Run(ctx, vacuums.nextWait()); err != nil {
 		return err
 	}
 	return conn.Run(ctx, "LOCK TABLE ONLY "+name.SQL()+" IN ACCESS EXCLUSIVE MODE")
 }
 
 // inTheWay says who holds the lock that was not to be had: the table's, which is waited for, or a segment's, which is not.
-func (c *Capture) inTheWay(ctx context.Context, conn *pg.Conn, t Table, state string) ([]string, error) {
+func (c *Capture) inTheWay(ctx context.Context, conn *pg.Conn, t Table, state string, vacuums *vacuums) ([]string, error) {
 	oids := []uint32{t.OID}
 	if state == pg.LockNotAvailable {
 		err := conn.QueryRow(ctx, "SELECT ARRAY(SELECT c.oid "+segmentsOf+")", c.script.stream, strconv.Itoa(t.Number)).Scan(&oids)
@@ -217,7 +222,8 @@ func (c *Capture) inTheWay(ctx context.Context, conn *pg.Conn, t Table, state st
 			return nil, err
 		}
 	}
-	return stayingBlockers(ctx, conn, oids)
+	staying, err := stayingBlockers(ctx, conn, oids)
+	return inWords(staying, vacuums), err
 }
 
 // segmentsOf are the segments of one table: of the schema $1, with the number $2, as text.

@@ -223,7 +223,8 @@ func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 
 // LockedBy says, in words, who holds locks on the table.
 func (c *Capture) LockedBy(ctx context.Context, conn *pg.Conn, l *Log) ([]string, error) {
-	return stayingBlockers(ctx, conn, []uint32{l.Table.OID})
+	staying, err := stayingBlockers(ctx, conn, []uint32{l.Table.OID})
+	return inWords(staying, nil), err
 }
 
 // lock takes the table's ACCESS SHARE lock after the statements given, and makes sure that its name is still its own.
