@@ -20,6 +20,8 @@ var (
 	dropTriggersSQL string
 	//go:embed sql/function.sql
 	functionSQL string
+	//go:embed sql/redirect.sql
+	redirectSQL string
 )
 
 // script renders the SQL of one stream's objects on the source.
@@ -46,66 +48,87 @@ func (s script) delta(number, segment int) string {
 func (s script) objects(number int, t *catalog.Table) string {
 	var b strings.Builder
 	if t.Key == nil {
-		fmt.Fprintf(&b, "CREATE TYPE %s.image_%d AS (%s);\n", s.schema, number, s.imageFields(t))
+		fmt.Fprintf(&b, "CREATE TYPE %s.image_%d AS (%s);\n", s.schema, number, typed("c", t.Stored()))
 	}
 	for segment := 1; segment <= 2; segment++ {
-		b.WriteString(s.segment(number, segment, t))
+		b.WriteString(s.segment(number, segment, s.deltaColumns(number, t)))
 	}
-	b.WriteString(s.function(number, 1, t))
+	b.WriteString(s.function(number, t))
 	// A WHEN condition is evaluated with the rights of whoever writes to the table.
 	fmt.Fprintf(&b, "GRANT EXECUTE ON FUNCTION %s.capture_%d(%s) TO PUBLIC;\n", s.schema, number, strings.Join(s.types(number, t), ", "))
 	return b.String()
 }
 
 // segment creates one segment. Nothing in it is ever updated or deleted, so there is nothing to vacuum.
-func (s script) segment(number, segment int, t *catalog.Table) string {
-	var columns []string
-	if t.Key == nil {
-		columns = append(columns, fmt.Sprintf("image %s.image_%d", s.schema, number), "sign smallint")
-	} else {
-		for i, c := range t.KeyColumns() {
-			columns = append(columns, fmt.Sprintf("k%d %s", i+1, c.BaseType))
-		}
-	}
-	return fmt.Sprintf("CREATE TABLE %s (%s, txid bigint) WITH (autovacuum_enabled = false);\n", s.delta(number, segment), strings.Join(columns, ", "))
+func (s script) segment(number, segment int, columns string) string {
+	return fmt.Sprintf("CREATE TABLE %s (%s) WITH (autovacuum_enabled = false);\n", s.delta(number, segment), columns)
 }
 
-// function makes the segment the active one, without any lock on the table.
-func (s script) function(number, segment int, t *catalog.Table) string {
+func (s script) deltaColumns(number int, t *catalog.Table) string {
+	if t.Key == nil {
+		return fmt.Sprintf("image %s.image_%d, sign smallint, txid bigint", s.schema, number)
+	}
+	return typed("k", t.KeyColumns()) + ", txid bigint"
+}
+
+// function records in the first segment. It is made to record in another by redirect, whatever form it has.
+func (s script) function(number int, t *catalog.Table) string {
 	types := s.types(number, t)
 	values := make([]string, len(types))
 	for i := range types {
 		values[i] = "$" + strconv.Itoa(i+1)
-		if t.Key == nil && i == 0 || t.Key != nil && t.KeyColumns()[i].Composite {
-			values[i] += "[1]"
-		}
 	}
-	return pg.Fill(functionSQL, "schema", s.schema, "number", strconv.Itoa(number), "segment", strconv.Itoa(segment),
+	if t.Key == nil {
+		values[0] += "[1]"
+	}
+	return pg.Fill(functionSQL, "schema", s.schema, "number", strconv.Itoa(number),
 		"types", strings.Join(types, ", "), "values", strings.Join(values, ", "))
 }
 
-// types are those of the function's arguments. A composite value comes wrapped in an array: PL/pgSQL before 11 takes a
-// composite argument apart into its fields, and forgets whether one that is composite itself was null or a row of nulls.
+// types are those of the function's arguments. An image comes wrapped in an array: PL/pgSQL before 11 takes a composite
+// argument apart into its fields.
 func (s script) types(number int, t *catalog.Table) []string {
 	if t.Key == nil {
 		return []string{fmt.Sprintf("%s.image_%d[]", s.schema, number), "smallint"}
 	}
 	var types []string
 	for _, c := range t.KeyColumns() {
-		if c.Composite {
-			c.BaseType += "[]"
-		}
-		types = append(types, c.BaseType)
+		types = append(types, recordedType(c))
 	}
 	return types
 }
 
-func (s script) imageFields(t *catalog.Table) string {
-	var fields []string
-	for i, c := range t.Stored() {
-		fields = append(fields, fmt.Sprintf("c%d %s", i+1, c.BaseType))
+// asText: a value of a type that was created in the database is recorded as text. Nothing of ours may depend on that type, or the
+// application could not drop it when it drops the table.
+func asText(c catalog.Column) bool { return c.Created && !c.ParsedByCast }
+
+func recordedType(c catalog.Column) string {
+	if asText(c) {
+		return "text"
+	}
+	return c.BaseType
+}
+
+// typed is a list of columns, prefix and a number each.
+func typed(prefix string, columns []catalog.Column) string {
+	fields := make([]string, len(columns))
+	for i, c := range columns {
+		fields[i] = fmt.Sprintf("%s%d %s", prefix, i+1, recordedType(c))
 	}
 	return strings.Join(fields, ", ")
+}
+
+// recorded is a value of row as it is recorded. A text that depends on the session's settings (a composite with a float in it) is made
+// by a function that has settings of its own, which costs about as much as recording the row does.
+func (s script) recorded(row string, c catalog.Column) string {
+	value := row + "." + pg.Ident(c.Name)
+	switch {
+	case !asText(c):
+		return value
+	case c.PlainText:
+		return value + "::pg_catalog.text"
+	}
+	return s.schema + ".as_text(" + value + ")"
 }
 
 // triggers records each change in the WHEN condition of a trigger, which costs the same as in its
@@ -139,10 +162,7 @@ func (s script) call(number int, t *catalog.Table, row string, sign int) string 
 	}
 	fields := make([]string, len(columns))
 	for i, c := range columns {
-		fields[i] = row + "." + pg.Ident(c.Name)
-		if t.Key != nil && c.Composite {
-			fields[i] = "ARRAY[" + fields[i] + "]"
-		}
+		fields[i] = s.recorded(row, c)
 	}
 	list := strings.Join(fields, ", ")
 	if t.Key == nil {

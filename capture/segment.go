@@ -285,7 +285,7 @@ func (c *Capture) Switch(ctx context.Context, conn *pg.Conn, l *Log) error {
 				return err
 			}
 		}
-		if err := conn.Run(ctx, c.script.function(l.Number, next.number, l.Table)); err != nil {
+		if err := c.redirect(ctx, conn, l.Number, next.number); err != nil {
 			return err
 		}
 		_, err := conn.Exec(ctx, c.script.sql("UPDATE {{schema}}.segment SET active = segment = $2 WHERE number = $1 AND active <> (segment = $2)"), l.Number, next.number)
@@ -308,8 +308,19 @@ func (c *Capture) Switch(ctx context.Context, conn *pg.Conn, l *Log) error {
 	return c.LookForWriters(ctx, conn, map[int]*Log{l.Number: l})
 }
 
+// redirect has the table's function record in another segment, which takes no lock on the table.
+func (c *Capture) redirect(ctx context.Context, conn *pg.Conn, number, segment int) error {
+	query := pg.Fill(redirectSQL, "number", strconv.Itoa(number), "segment", strconv.Itoa(segment))
+	var redirected string
+	if err := conn.QueryRow(ctx, query, c.script.stream).Scan(&redirected); err != nil {
+		return err
+	}
+	return conn.Run(ctx, redirected)
+}
+
 func (c *Capture) addSegment(ctx context.Context, conn *pg.Conn, l *Log, s *segment) error {
-	if err := conn.Run(ctx, c.script.segment(l.Number, s.number, l.Table)); err != nil {
+	like := "LIKE " + c.script.delta(l.Number, l.segments[0].number)
+	if err := conn.Run(ctx, c.script.segment(l.Number, s.number, like)); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, c.script.sql("INSERT INTO {{schema}}.segment VALUES ($1, $2, false)"), l.Number, s.number); err != nil {

@@ -272,11 +272,10 @@ func (c *Capture) ForgetTruncations(ctx context.Context, conn *pg.Conn, v *View,
 // rowsSQL reads each changed key once, and the row that it has now. The key is taken from the row where there is one: keys
 // may be equal and yet differ (citext, numeric).
 func rowsSQL(t *catalog.Table, from []string, condition string) string {
-	names := make([]string, len(t.Key.Columns))
+	names, keys := deltaKeys(t)
 	fields := []string{"t.ctid IS NOT NULL"} // a composite key with a null field IS NOT NULL either
 	var on []string
 	for i, c := range t.KeyColumns() {
-		names[i] = fmt.Sprintf("k%d", i+1)
 		column := "t." + pg.Ident(c.Name)
 		fields = append(fields, fmt.Sprintf("coalesce(%s, d.%s)", column, names[i]))
 		on = append(on, fmt.Sprintf("%s %s d.%s", column, t.Key.Equal[i], names[i]))
@@ -286,10 +285,24 @@ func rowsSQL(t *catalog.Table, from []string, condition string) string {
 	}
 	deltas := make([]string, len(from))
 	for i, segment := range from {
-		deltas[i] = fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(names, ", "), segment, condition)
+		deltas[i] = fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(keys, ", "), segment, condition)
 	}
 	return fmt.Sprintf("SELECT %s FROM (SELECT DISTINCT %s FROM (%s) a) d LEFT JOIN ONLY %s t ON %s",
 		strings.Join(fields, ", "), strings.Join(names, ", "), strings.Join(deltas, " UNION ALL "), t.SQL(), strings.Join(on, " AND "))
+}
+
+// deltaKeys are the names of a delta's key columns, and how they are read: as text they could not be told apart as the key's own operators
+// do. A delta of an earlier pgibex has them typed already.
+func deltaKeys(t *catalog.Table) (names, read []string) {
+	for i, c := range t.KeyColumns() {
+		name := fmt.Sprintf("k%d", i+1)
+		names = append(names, name)
+		if c.Created {
+			name += "::" + c.BaseType + " AS " + name
+		}
+		read = append(read, name)
+	}
+	return names, read
 }
 
 // NotKey are the columns with data of their own that are not part of the key.
@@ -329,13 +342,10 @@ func fieldList(fields []string) string {
 // ChangedKeys are the keys of all that changed in the table since the position, each once. It does not count as reading
 // the deltas.
 func (v *View) ChangedKeys(l *Log, since change.Snapshot) change.CopyFunc {
-	var names, keys []string
-	for i := range l.Table.Key.Columns {
-		names = append(names, fmt.Sprintf("k%d", i+1))
-	}
-	list := strings.Join(names, ", ")
+	names, keys := deltaKeys(l.Table)
+	var deltas []string
 	for _, s := range sortedSegments(l.segments) {
-		keys = append(keys, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", list, v.script.delta(l.Number, s.number), unapplied(since)))
+		deltas = append(deltas, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s", strings.Join(keys, ", "), v.script.delta(l.Number, s.number), unapplied(since)))
 	}
-	return v.copyOut("SELECT DISTINCT " + list + " FROM (" + strings.Join(keys, " UNION ALL ") + ") a")
+	return v.copyOut("SELECT DISTINCT " + strings.Join(names, ", ") + " FROM (" + strings.Join(deltas, " UNION ALL ") + ") a")
 }

@@ -1,6 +1,6 @@
-CREATE OR REPLACE FUNCTION {{schema}}.capture_{{number}}({{types}}) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $capture$
+CREATE FUNCTION {{schema}}.capture_{{number}}({{types}}) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $capture$
 BEGIN
-    INSERT INTO {{schema}}.delta_{{number}}_{{segment}} VALUES ({{values}}, pg_catalog.txid_current());
+    INSERT INTO {{schema}}.delta_{{number}}_1 VALUES ({{values}}, pg_catalog.txid_current());
     RETURN false;
 END
 $capture$;

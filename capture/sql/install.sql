@@ -51,3 +51,11 @@ BEGIN
     RETURN NULL;
 END
 $truncated$;
+
+-- What a value looks like under the settings that our sessions have: a delta has values of types created in the database as text, so
+-- that nothing depends on these types. format() does not use casts of theirs.
+CREATE FUNCTION {{schema}}.as_text(anyelement) RETURNS text LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog SET extra_float_digits = 3 SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET timezone = 'UTC'
+    SET bytea_output = 'hex' SET lc_monetary = 'C'
+    AS $as_text$ SELECT pg_catalog.format('%s', $1) $as_text$;
+GRANT EXECUTE ON FUNCTION {{schema}}.as_text(anyelement) TO PUBLIC;

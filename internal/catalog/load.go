@@ -69,13 +69,13 @@ func loadColumns(ctx context.Context, conn *pg.Conn, byOID map[uint32]*Table) er
 		var oid uint32
 		var c Column
 		var of typeKey
-		var kind, generated string
-		err := rows.Scan(&oid, &c.Number, &c.Name, &c.Type, &c.Base, &c.BaseType, &kind, &c.NotNull, &c.Default, &c.Identity, &generated,
+		var generated string
+		err := rows.Scan(&oid, &c.Number, &c.Name, &c.Type, &c.Base, &c.BaseType, &c.Created, &c.ParsedByCast, &c.PlainText, &c.NotNull, &c.Default, &c.Identity, &generated,
 			&of.oid, &of.modifier, &c.Loose)
 		if err != nil {
 			return err
 		}
-		c.Composite, c.Generated = kind == "c", generated != ""
+		c.Generated = generated != ""
 		if t := byOID[oid]; t != nil { // a table made since tables were read is left for the next look
 			t.Columns = append(t.Columns, c)
 			used[t] = append(used[t], of)

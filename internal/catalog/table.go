@@ -93,11 +93,14 @@ type Column struct {
 	BaseType  string // Base without length or precision
 	Of        *Type  // all that it is made of
 	Loose     string // its collation, where that is nondeterministic: it takes different texts for equal
-	Composite bool
+	Created   bool   // BaseType was made in this database (CREATE TYPE, CREATE EXTENSION) and may be dropped from it
 	NotNull   bool
 	Default   bool
 	Identity  string // "" no, "a" GENERATED ALWAYS, "d" BY DEFAULT
 	Generated bool
+
+	ParsedByCast bool // text is cast to BaseType by a function, which may not take what BaseType looks like
+	PlainText    bool // BaseType's cast to text gives the same under all settings of a session: an enum's label, a string
 }
 
 // Unique is a unique index, or that of an exclusion constraint.
