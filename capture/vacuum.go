@@ -48,7 +48,7 @@ func (v *vacuums) nextWait() string {
 }
 
 // met says what is to be done about an autovacuum of some kind that was in the way. Where it can help, the next wait is longer, once for
-// each of them: one that goes on then is not cancelled for us.
+// each of them: one that goes on then is not canceled for us.
 func (v *vacuums) met(pid int, kind string) string {
 	const endIt = "it ends by itself, or by SELECT pg_cancel_backend(%d) of a superuser"
 	switch tried := v.waited == pid && !v.longer; {

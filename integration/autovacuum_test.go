@@ -10,7 +10,7 @@ import (
 	"github.com/pgibex/pgibex/internal/pgserver/pgtest"
 )
 
-// vacuumed is a table that an autovacuum takes minutes for, and begins once more a second after it was cancelled.
+// vacuumed is a table that an autovacuum takes minutes for, and begins once more a second after it was canceled.
 const vacuumed = `CREATE TABLE big (id int PRIMARY KEY, v text) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
 		autovacuum_analyze_threshold = 2000000000, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_freeze_max_age = 100000000);
 	CREATE TABLE other (id int PRIMARY KEY);`
@@ -96,7 +96,7 @@ func TestLocksBehindAnAutovacuumToPreventWraparound(t *testing.T) {
 			done <- err
 		}()
 		s.eventually("it is named", 60*time.Second, func() bool { return s.log.contains(role.text) && s.log.contains("pg_cancel_backend(") })
-		s.eventually("it is cancelled, and capture installed", 60*time.Second, func() bool {
+		s.eventually("it is canceled, and capture installed", 60*time.Second, func() bool {
 			s.src("SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'big'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted")
 			select {
 			case err := <-done:

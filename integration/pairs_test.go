@@ -20,8 +20,8 @@ import (
 )
 
 // copyFiles copies a tree with its owners, without what is named. Files may go while it runs: a server may be writing to them.
-func copyFiles(t testing.TB, from, to string, without ...string) {
-	t.Helper()
+func copyFiles(tb testing.TB, from, to string, without ...string) {
+	tb.Helper()
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return ignore(err, fs.ErrNotExist)
@@ -53,7 +53,7 @@ func copyFiles(t testing.TB, from, to string, without ...string) {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -106,34 +106,34 @@ func putBack(t *testing.T, server *pgserver.Server, copied string) {
 }
 
 // backup copies the data directory of a running server, as pg_basebackup does. The copy is of the moment when during has returned.
-func backup(t testing.TB, server *pgserver.Server, during func()) (dir string) {
-	t.Helper()
+func backup(tb testing.TB, server *pgserver.Server, during func()) (dir string) {
+	tb.Helper()
 	begin, wal, end := "SELECT pg_start_backup('x', true, false)", "pg_wal", "SELECT labelfile FROM pg_stop_backup(false)"
 	if strings.HasPrefix(server.Version(), "9.2") { // it writes the label itself, where it is copied with the rest
 		begin, wal, end = "SELECT pg_start_backup('x', true)", "pg_xlog", "SELECT pg_stop_backup()::text"
 	}
-	conn, err := pgx.Connect(t.Context(), server.DSN(""))
+	conn, err := pgx.Connect(tb.Context(), server.DSN(""))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	if _, err := conn.Exec(t.Context(), begin); err != nil {
-		t.Fatal(err)
+	defer func() { _ = conn.Close(tb.Context()) }()
+	if _, err := conn.Exec(tb.Context(), begin); err != nil {
+		tb.Fatal(err)
 	}
-	dir = filepath.Join(pgtest.TempDir(t), "data")
-	copyFiles(t, server.DataDir(), dir, "postmaster.pid", "postmaster.opts", wal, configuration)
+	dir = filepath.Join(pgtest.TempDir(tb), "data")
+	copyFiles(tb, server.DataDir(), dir, "postmaster.pid", "postmaster.opts", wal, configuration)
 	during()
 	var label string
-	if err := conn.QueryRow(t.Context(), end).Scan(&label); err != nil {
-		t.Fatal(err)
+	if err := conn.QueryRow(tb.Context(), end).Scan(&label); err != nil {
+		tb.Fatal(err)
 	}
-	copyFiles(t, filepath.Join(server.DataDir(), wal), filepath.Join(dir, wal))
+	copyFiles(tb, filepath.Join(server.DataDir(), wal), filepath.Join(dir, wal))
 	if wal == "pg_wal" {
 		// Through a file that has the server's owner already.
 		file := filepath.Join(dir, "backup_label")
-		copyFiles(t, filepath.Join(server.DataDir(), "PG_VERSION"), file)
+		copyFiles(tb, filepath.Join(server.DataDir(), "PG_VERSION"), file)
 		if err := os.WriteFile(file, []byte(label), 0o644); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir

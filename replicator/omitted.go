@@ -67,7 +67,7 @@ func otherRelations(tables config.Tables, source *catalog.Catalog) (all []omissi
 		if !tables.Selects(name.Schema, name.Relation) {
 			continue
 		}
-		remedy := ""
+		var remedy string
 		switch t.Kind {
 		case catalog.Ordinary, catalog.Partitioned:
 			continue

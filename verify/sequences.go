@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -28,7 +29,7 @@ func (v *Verifier) Sequences(ctx context.Context, src, dst *pg.Conn, wanted func
 	}
 	asItIs := "no process carries the stream; the target was taken as it is"
 	// The source may set one back while both sides are read: then once more.
-	for round := 0; carried && round < 3 && anyOf(pairs, behind); round++ {
+	for round := 0; carried && round < 3 && slices.ContainsFunc(pairs, behind); round++ {
 		for _, p := range pairs {
 			if p.Problem() == nil {
 				then[p.Name()] = p.Source.Value
@@ -60,15 +61,6 @@ func (v *Verifier) Sequences(ctx context.Context, src, dst *pg.Conn, wanted func
 		}
 	}
 	return results, nil
-}
-
-func anyOf(pairs []*sequence.Pair, is func(*sequence.Pair) bool) bool {
-	for _, p := range pairs {
-		if is(p) {
-			return true
-		}
-	}
-	return false
 }
 
 // lookAtSequences reads both sides, and then what the stream remembers: what it has set is noted after it was set.

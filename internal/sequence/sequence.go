@@ -5,6 +5,7 @@ package sequence
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -18,7 +19,7 @@ type Value struct {
 
 func (v Value) String() string {
 	if v.Called {
-		return fmt.Sprint(v.Last)
+		return strconv.FormatInt(v.Last, 10)
 	}
 	return fmt.Sprintf("%d, not called", v.Last)
 }
@@ -90,8 +91,8 @@ func (s *Sequence) create() string {
 	}{
 		{"INCREMENT", s.Increment, 1}, {"MINVALUE", s.Min, least}, {"MAXVALUE", s.Max, greatest}, {"START", s.Start, first}, {"CACHE", s.CacheSize, 1},
 	} {
-		// 9.2 takes -2^63 + 1 for the least value.
-		if clause.value != clause.usual && !(clause.name == "MINVALUE" && clause.usual == math.MinInt64 && clause.value == -math.MaxInt64) {
+		least := clause.name == "MINVALUE" && clause.usual == math.MinInt64 && clause.value == -math.MaxInt64 // 9.2 takes -2^63 + 1 for it
+		if clause.value != clause.usual && !least {
 			fmt.Fprintf(&b, " %s %d", clause.name, clause.value)
 		}
 	}
