@@ -99,7 +99,7 @@ func (c *Capture) InstallStream(ctx context.Context, conn *pg.Conn) (id string, 
 }
 
 // ErrFenced means that another daemon has taken the stream since.
-var ErrFenced = errors.New("another pgibex has taken over this stream on the source")
+var ErrFenced = errors.New("the stream was taken by a command that changes its tables, or by another pgibex, on the source")
 
 // Take makes this process the one that may switch and purge segments. It waits for such a transaction of its predecessor
 // that may still be in flight: a switch that commits after the segments were looked at would go unnoticed.

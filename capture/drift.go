@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -25,17 +26,36 @@ type Seen struct {
 // Look reads the source's catalog, what is captured, and its triggers, all in one snapshot: a table that is dropped between two reads would
 // be taken for one whose triggers were dropped. Each drift carries its remedy.
 func (c *Capture) Look(ctx context.Context, conn *pg.Conn) (seen Seen, err error) {
-	err = conn.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) (err error) {
-		if seen.Tables, err = c.Tables(ctx, conn); err != nil {
+	for range tornLooks {
+		err = conn.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) (err error) {
+			if seen.Tables, err = c.Tables(ctx, conn); err != nil {
+				return err
+			}
+			if seen.Catalog, err = catalog.Load(ctx, conn); err != nil {
+				return err
+			}
+			seen.Drift, err = c.drift(ctx, conn, seen.Tables, seen.Catalog)
 			return err
+		})
+		if err != nil || !seen.torn() {
+			break
 		}
-		if seen.Catalog, err = catalog.Load(ctx, conn); err != nil {
-			return err
-		}
-		seen.Drift, err = c.drift(ctx, conn, seen.Tables, seen.Catalog)
-		return err
-	})
+	}
 	return seen, err
+}
+
+// tornLooks bounds how often a look is repeated that met a DROP.
+const tornLooks = 5
+
+// torn says whether a type was dropped while its column, as the snapshot has it, was read: format_type goes by the catalog of the moment.
+func (s Seen) torn() bool {
+	for _, t := range s.Tables {
+		is := s.Catalog.Tables[t.Name]
+		if is != nil && slices.ContainsFunc(is.Columns, func(c catalog.Column) bool { return strings.Contains(c.Type, "???") }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Capture) drift(ctx context.Context, conn *pg.Conn, tables []Table, now *catalog.Catalog) (map[int]error, error) {
@@ -97,6 +117,10 @@ func (c *Capture) drifted(was Table, is, namesake *catalog.Table, triggers map[s
 		return hint.With(fmt.Errorf("the table was renamed to %s on the source", is.Name),
 			"rename it back, then: %s; or write %s into tables.exclude, then: pgibex remove %[2]s; rename and empty the target's table, then: pgibex add %s", resync, was.Name, is.Name)
 	}
+	// Before the triggers: those whose condition names a column go with it.
+	if why, alter := columnDrift(was.Name, was.Signature, signature(is)); why != "" {
+		return hint.With(errors.New(why), "on the target: %s; then: %s", alter, resync)
+	}
 	for _, event := range []string{"insert", "update", "delete", "truncate"} {
 		name := c.script.stream + "_" + event
 		always, there := triggers[name]
@@ -106,9 +130,6 @@ func (c *Capture) drifted(was Table, is, namesake *catalog.Table, triggers map[s
 		case !always:
 			return hint.With(fmt.Errorf("trigger %s is not ENABLE ALWAYS any more on the source: changes may have been missed", name), "%s", resync)
 		}
-	}
-	if why, alter := columnDrift(was.Name, was.Signature, signature(is)); why != "" {
-		return hint.With(errors.New(why), "on the target: %s; then: %s", alter, resync)
 	}
 	if len(was.Key) > 0 && is.UniqueOn(was.Key) == nil {
 		return hint.With(fmt.Errorf("the unique index on (%s) was dropped on the source", strings.Join(was.Key, ", ")), "create it again, or go on without it; then: %s", resync)

@@ -115,7 +115,7 @@ var meddling = []struct{ name, does, write, reason string }{
 	{"column_renamed", "ALTER TABLE %s RENAME v TO \"V\"", "UPDATE %s SET \"V\" = 'x'", `column "v" text became "V" text`},
 	{"key_renamed", "ALTER TABLE %s RENAME id TO ident", "INSERT INTO %s VALUES (9, 'x'); UPDATE %[1]s SET ident = -ident; DELETE FROM %[1]s WHERE ident = -2", `column "id" integer became "ident" integer`},
 	{"column_retyped", "ALTER TABLE %s ALTER w TYPE varchar(9)", "UPDATE %s SET w = 'x'", `column "w" text became "w" character varying(9)`},
-	{"key_dropped", "ALTER TABLE %s DROP id CASCADE", "INSERT INTO %s VALUES ('x')", "was dropped on the source"},
+	{"key_dropped", "ALTER TABLE %s DROP id CASCADE", "INSERT INTO %s VALUES ('x')", `on the source column "id" integer was dropped`},
 	{"index_dropped", "ALTER TABLE %[1]s DROP CONSTRAINT %[1]s_pkey", "INSERT INTO %s VALUES (1, 'again')", "the unique index on (id) was dropped"},
 	{"renamed", "ALTER TABLE %s RENAME TO has_another_name", "INSERT INTO has_another_name VALUES (9) -- %s", "the table was renamed to public.has_another_name"},
 	{"moved", "CREATE SCHEMA elsewhere; ALTER TABLE %s SET SCHEMA elsewhere", "INSERT INTO elsewhere.%s VALUES (9)", "the table was renamed to elsewhere.moved"},

@@ -290,7 +290,7 @@ func TestSequencesAreCheckedBeforeTheFirstCopy(t *testing.T) {
 	s.src("INSERT INTO a DEFAULT VALUES")
 	call(aside, "install", "--dry-run").wants(t, 0, "public.a_id_seq: sequence is missing on the target")
 	call(aside, "catchup").wants(t, 1, "public.a_id_seq: sequence is missing on the target")
-	call(aside, "status").wants(t, 0, "sequence public.a_id_seq is not set on the target: it is missing on the target", `CREATE SEQUENCE "public"."a_id_seq"`)
+	call(aside, "status").wants(t, 1, "sequence public.a_id_seq is not set on the target: it is missing on the target", `CREATE SEQUENCE "public"."a_id_seq"`)
 	call(aside, "verify").wants(t, 1, "public.a_id_seq: not compared: is missing on the target", `CREATE SEQUENCE "public"."a_id_seq"`, "1 tables, 1 rows compared, 0 differ", "sequences: 2 compared, 0 differ")
 	call("", "add", "public.aside").wants(t, 1, "public.aside_id_seq: sequence is missing on the target")
 }

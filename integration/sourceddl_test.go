@@ -106,7 +106,7 @@ func TestSourceDDL(t *testing.T) {
 	s.command("", "resync", "--all").wants(t, 0)
 	s.command("", "catchup").wants(t, 0)
 	s.equal()
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	s.untouched()
 }
 
@@ -198,6 +198,6 @@ func TestCaptureTypedByAnEarlierVersion(t *testing.T) {
 	if n := one[int](s, s.sourceDSN, "SELECT count(*)::int FROM pg_proc WHERE proname ~ '^capture_' AND pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgibex_it')"); n != 7 {
 		t.Errorf("%d functions capture 7 tables", n)
 	}
-	s.command("", "uninstall").wants(t, 0)
+	s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 	s.untouched()
 }

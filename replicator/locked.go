@@ -256,6 +256,14 @@ func words(holders []apply.Holder) string {
 	return strings.Join(by, "; ")
 }
 
+// boundLocks keeps a session from waiting for a lock without a bound. A server that is too old for that is refused in a moment.
+func boundLocks(ctx context.Context, dst *pg.Conn) error {
+	if dst.Version < oldestTarget {
+		return nil
+	}
+	return dst.Run(ctx, boundedLocks)
+}
+
 // boundedLocks keeps the sessions that read and write the stream's state from waiting for others in silence: the attempt ends, and says
 // for whom.
 const boundedLocks = "SET lock_timeout = '10s'"

@@ -118,7 +118,7 @@ func (r *Replicator) attempt(ctx context.Context, g goal) (err error) {
 		return err
 	}
 	defer lead.release()
-	if err := lead.conn.Run(ctx, boundedLocks); err != nil {
+	if err := boundLocks(ctx, lead.conn); err != nil {
 		return err
 	}
 	r.reload()
@@ -150,7 +150,7 @@ func (r *Replicator) carry(ctx context.Context, g goal) error {
 		return err
 	}
 	defer sides.close()
-	if err := sides.dst.Run(ctx, boundedLocks); err != nil {
+	if err := boundLocks(ctx, sides.dst); err != nil {
 		return err
 	}
 	late, err := r.install(ctx, sides, g.mark != nil)

@@ -73,8 +73,8 @@ func TestPoolersAreRefused(t *testing.T) {
 			address := *source
 			address.Host = serve(t, answer)
 			_, err := Server{Side: Source, DSN: address.String()}.Connect(t.Context(), "source")
-			const want = "a connection pooler answers there, not the server itself (PgBouncer, perhaps); give source.dsn the address of the server"
-			if err == nil || !strings.Contains(err.Error(), want) || Transient(err) {
+			const is, remedy = "a connection pooler answers there, not the server itself (PgBouncer, perhaps)", "; give source.dsn the address of the server"
+			if err == nil || !strings.Contains(err.Error(), is) || !strings.Contains(err.Error(), remedy) || Transient(err) {
 				t.Errorf("got %v", err)
 			}
 			if _, ok := errors.AsType[*ConnectError](err); !ok {
