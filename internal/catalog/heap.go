@@ -14,9 +14,18 @@ import (
 // The index of a key may lack rows of its table: a collation was changed under it, or a bug has built it so (CREATE INDEX CONCURRENTLY
 // before 9.2.3). Whoever looks a row up by its key does not find it then, and whoever reads the table does.
 
-// Complete says whether a look-up by the key finds every row: whether the index counts as many as the heap, in one snapshot. known is
-// false where that cannot be told within the time.
+// unchangingSQL: nothing in the system can change the order of the columns $2 of the table $1: no collation but C decides it.
+const unchangingSQL = `SELECT NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
+	WHERE attrelid = $1 AND attnum = ANY ($2) AND attcollation NOT IN (0, 950, 951) AND NOT (attcollation = 100
+	  AND (SELECT datcollate IN ('C', 'POSIX') FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))`
+
+// Complete says whether the index has as many rows as the heap, in one snapshot. known is false where that cannot be told within the time,
+// or says too little: an index whose order was changed under it has all rows and finds few.
 func (t *Table) Complete(ctx context.Context, conn *pg.Conn, within time.Duration) (complete, known bool, err error) {
+	var unchanging bool
+	if err := conn.QueryRow(ctx, unchangingSQL, t.OID, t.Key.Columns).Scan(&unchanging); err != nil || !unchanging {
+		return false, false, err
+	}
 	keys := make([]string, len(t.Key.Columns))
 	for i, name := range t.KeyNames() {
 		keys[i] = pg.Ident(name)
