@@ -56,7 +56,7 @@ type CaughtUp struct {
 	Took        time.Duration
 	By          string   // who did it: this process, or the daemon that carries the stream
 	ForeignKeys int      // of the target, still to be built: its tables do not show one state of the source
-	Checks      []string // of the target, put off as long as a daemon carries the stream, or the tables do not show one state
+	Checks      []string // of the target, that failed or are put off as long as a daemon carries the stream, or the tables do not show one state
 }
 
 // CatchUp brings the target to everything that the source had committed before the call, copying first what is not

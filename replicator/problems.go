@@ -30,6 +30,7 @@ const (
 	TableChanged     ProblemKind = "changed on the source" // and not yet in quarantine
 	TableNotCarried  ProblemKind = "not carried"
 	SequenceNotSet   ProblemKind = "not set"
+	CheckFailed      ProblemKind = "check failed"
 	ForeignKeyFailed ProblemKind = "foreign key failed"
 )
 
@@ -44,6 +45,7 @@ func counted(problems []Problem, tables int) string {
 		{TableChanged, func(n int) string { return fmt.Sprintf("%d changed on the source", n) }},
 		{TableNotCarried, func(n int) string { return fmt.Sprintf("%d not carried", n) }},
 		{SequenceNotSet, func(n int) string { return english.Plural(n, "sequence", "") + " not set" }},
+		{CheckFailed, func(n int) string { return english.Plural(n, "check", "") + " failed" }},
 		{ForeignKeyFailed, func(n int) string {
 			if n == 1 {
 				return "1 foreign key failed"
@@ -97,6 +99,9 @@ func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []sta
 	}
 	for _, s := range status.Sequences {
 		status.Problems = append(status.Problems, Problem{SequenceNotSet, s.Sequence, s.Reason, s.Remedy})
+	}
+	for _, failure := range status.failedChecks {
+		status.Problems = append(status.Problems, Problem{CheckFailed, "", failure, ""})
 	}
 	for _, failure := range status.ForeignKeys {
 		status.Problems = append(status.Problems, Problem{ForeignKeyFailed, "", failure, ""})

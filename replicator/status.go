@@ -32,6 +32,8 @@ type Status struct {
 	Warnings     []string      `json:"warnings,omitempty"`
 
 	Sequences []SequenceStatus `json:"sequences_not_set,omitempty"`
+
+	failedChecks []string
 }
 
 // SequenceStatus is a sequence of the stream that is not set on the target.
@@ -107,6 +109,10 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	for _, d := range checks {
+		if d.Failure != "" {
+			status.failedChecks = append(status.failedChecks, d.Failure)
+			continue
+		}
 		status.Checks = append(status.Checks, d.PutOff())
 	}
 	relations, err := r.store.Relations(ctx, dst)

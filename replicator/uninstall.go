@@ -142,9 +142,15 @@ func (r *Replicator) built(ctx context.Context, dst *pg.Conn, d snapshot.Definit
 	switch {
 	case err == nil:
 		return nil
-	case pg.State(err) == pg.UndefinedTable || pg.State(err) == pg.UndefinedSchema:
-		r.log.Warn("not built: a table of the target has gone", "error", err)
-		return r.loader.Forget(ctx, dst, d)
+	case pg.State(err) == pg.UndefinedTable || pg.State(err) == pg.UndefinedSchema: // or what a constraint refers to
+		there, lookErr := r.loader.HasTable(ctx, dst, d)
+		if lookErr != nil {
+			return lookErr
+		}
+		if !there {
+			r.log.Warn("not built: a table of the target has gone", "error", err)
+			return r.loader.Forget(ctx, dst, d)
+		}
 	}
 	return fmt.Errorf("%w; %s", err, definitionKept)
 }
@@ -179,8 +185,16 @@ func (r *Replicator) buildConstraints(ctx context.Context, dst *pg.Conn, definit
 		if err != nil {
 			continue
 		}
-		if err := r.loader.ValidateConstraint(ctx, dst, d); err != nil {
+		err = r.loader.ValidateConstraint(ctx, dst, d)
+		switch {
+		case pg.Rejected(err):
 			r.log.Warn("a "+d.Kind+" of the target does not hold and stays NOT VALID", "error", err)
+			err = r.loader.Fail(ctx, dst, d, err)
+		case err != nil:
+			err = fmt.Errorf("%w; %s", err, definitionKept)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -64,7 +64,7 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		return nil, err
 	}
 	results = append(results, skipped...)
-	if err := r.notePutOff(ctx, s.dst, results); err != nil {
+	if err := r.notePutOff(ctx, s.dst, pairs, results); err != nil {
 		return nil, err
 	}
 	sequences, err := r.verifySequences(ctx, s, verifier, relations, only)
@@ -72,11 +72,15 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 }
 
 // notePutOff notes, with each table, the checks of the target that are put off.
-func (r *Replicator) notePutOff(ctx context.Context, dst *pg.Conn, results []verify.Result) error {
+func (r *Replicator) notePutOff(ctx context.Context, dst *pg.Conn, pairs []verify.Pair, results []verify.Result) error {
+	numbers := map[catalog.Name]int{}
+	for _, pair := range pairs {
+		numbers[pair.Source.Name] = pair.Number
+	}
 	checks, err := r.loader.Checks(ctx, dst, 0)
 	for _, d := range checks {
 		for i, result := range results {
-			if result.Table.SQL() == d.TableSQL {
+			if !result.Sequence && numbers[result.Table] == d.Number {
 				results[i].Notes = append(result.Notes, d.PutOff())
 			}
 		}

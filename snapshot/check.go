@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,7 +46,11 @@ func (c checkOf) rejected(err error) bool {
 	if ok && pgErr.Code == pg.CheckViolation && pgErr.ConstraintName != "" {
 		return pgErr.ConstraintName == c.Name
 	}
-	return ok && c.beyondRow // its function may raise anything
+	if !ok || !c.beyondRow || pgErr.Code == pg.ValueTooLong { // of a column's type
+		return false
+	}
+	// Its function may raise anything; of constraint violations only its own kind.
+	return pgErr.Code == pg.CheckViolation || !strings.HasPrefix(pgErr.Code, "23")
 }
 
 // Relax puts off the CHECKs of a table that has rejected a row with that error, as far as the source has them too and a row of the source may

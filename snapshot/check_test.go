@@ -23,6 +23,9 @@ func TestWhichCheckRejectedARow(t *testing.T) {
 		{"its function raises a violation of no constraint", violation(""), true, true},
 		{"it does not find its table", &pgconn.PgError{Code: "42P01"}, true, true},
 		{"a plain check raises nothing else", &pgconn.PgError{Code: "42P01"}, false, false},
+		{"a duplicate", &pgconn.PgError{Code: "23505", ConstraintName: "other_key"}, true, false},
+		{"a null", &pgconn.PgError{Code: "23502"}, true, false},
+		{"a value too long for its column", &pgconn.PgError{Code: "22001"}, true, false},
 		{"not the server's", errors.New("broken pipe"), true, false},
 	} {
 		c := checkOf{beyondRow: test.beyondRow}

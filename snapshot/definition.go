@@ -73,7 +73,7 @@ func (l *Loader) drop(ctx context.Context, dst *pg.Conn, number int, d dropped) 
 	if err != nil {
 		return fmt.Errorf("drop %s %s: %w", d.Kind, d.Name, err)
 	}
-	_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (table_sql, kind, name) DO UPDATE SET number = EXCLUDED.number, failure = NULL"),
+	_, err = dst.Exec(ctx, l.Store.SQL("INSERT INTO {{schema}}.definition (number, kind, name, ordinal, table_sql, statements) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (table_sql, kind, name) DO UPDATE SET number = EXCLUDED.number, ordinal = EXCLUDED.ordinal, statements = EXCLUDED.statements, failure = NULL"),
 		number, d.Kind, d.Name, d.Ordinal, d.TableSQL, d.Statements)
 	return err
 }
@@ -169,7 +169,7 @@ func (l *Loader) validate(ctx context.Context, dst *pg.Conn, d Definition, sessi
 	return dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		for _, statement := range d.Statements {
 			if isValidation(statement) {
-				if err := dst.Run(ctx, session+statement+"; RESET ROLE"); err != nil {
+				if err := dst.Run(ctx, session+statement+"; RESET ROLE; SET LOCAL search_path = pg_catalog"); err != nil {
 					return err
 				}
 			}
@@ -191,6 +191,13 @@ func isValidation(statement string) bool { return strings.Contains(statement, " 
 func (l *Loader) Forget(ctx context.Context, dst *pg.Conn, d Definition) error {
 	_, err := dst.Exec(ctx, l.Store.SQL("DELETE FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3"), d.TableSQL, d.Kind, d.Name)
 	return err
+}
+
+// HasTable says whether the table that a definition belongs to is there.
+func (l *Loader) HasTable(ctx context.Context, dst *pg.Conn, d Definition) (there bool, err error) {
+	err = dst.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) = $1)`, d.TableSQL).Scan(&there)
+	return there, err
 }
 
 // ForgetFailures lets foreign keys that did not hold be tried again.

@@ -77,7 +77,7 @@ func printProblems(out io.Writer, s *replicator.Status) {
 			text = p.Table + " " + p.Reason
 		case replicator.SequenceNotSet:
 			text = "sequence " + p.Table + " is not set on the target: it " + p.Reason
-		case replicator.ForeignKeyFailed:
+		case replicator.ForeignKeyFailed, replicator.CheckFailed:
 			text = p.Reason
 		}
 		fmt.Fprintf(out, "\n%s\n", text)

@@ -29,6 +29,7 @@ const (
 	DependentObjects      = "2BP01"
 	FeatureNotSupported   = "0A000"
 	NotInRequiredState    = "55000"
+	ValueTooLong          = "22001"
 	DiskFull              = "53100"
 	notInRepertoire       = "22021"
 	untranslatable        = "22P05"

@@ -1,13 +1,13 @@
 -- The CHECK constraints of the target's table $1 that may reject rows which the source has: kind, name, the table that defines it (an
 -- inherited one is its ancestor's), whether something else than the row itself decides (a function that is not built in and immutable,
--- the user, the time), how to drop it and how to add it unchecked.
+-- the user, the time, a cast by way of text, which goes by settings), how to drop it and how to add it unchecked.
 WITH RECURSIVE self_and_above (oid) AS (
     SELECT $1::text::pg_catalog.regclass::oid
   UNION
     SELECT i.inhparent FROM self_and_above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
 )
 SELECT 'check' AS kind, c.conname, t.sql,
-       c.conbin::text ~ '\{SQLVALUEFUNCTION ' OR EXISTS (
+       c.conbin::text ~ '\{(SQLVALUEFUNCTION|COERCEVIAIO) ' OR EXISTS (
            SELECT 1 FROM pg_catalog.regexp_matches(c.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') m
              JOIN pg_catalog.pg_proc p ON p.oid = m[1]::oid
             WHERE p.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
