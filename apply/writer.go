@@ -144,7 +144,7 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 	}
 	stats.Written = true
 	err := w.commit(ctx)
-	if (pg.Rejected(err) || pg.Conflict(err)) && !w.immediate {
+	if pg.Rejected(err) && !w.immediate {
 		w.immediate = true
 		return &DeferredError{err}
 	}

@@ -25,7 +25,7 @@ import (
 type drain struct {
 	r      *Replicator
 	table  *table
-	slots  chan struct{} // workers at once, over all tables; the drain itself holds one
+	slots  chan struct{} // workers at once, over all tables
 	to     change.Position
 	single sync.RWMutex // held by a piece that is tried once more: it must not meet others
 }
@@ -33,6 +33,7 @@ type drain struct {
 // drainWorker applies pieces over a session on either side.
 type drainWorker struct {
 	*drain
+	slot   *slot
 	src    *pg.Conn
 	writer *apply.Writer
 	blocks int64 // of a piece
@@ -48,8 +49,8 @@ const (
 	longestPiece  = 4 * time.Second
 )
 
-func (d *drain) newWorker() *drainWorker {
-	return &drainWorker{drain: d, writer: apply.NewPieceWriter(d.r.target, "drain", d.r.store), blocks: firstPiece}
+func (d *drain) newWorker(held *slot) *drainWorker {
+	return &drainWorker{drain: d, slot: held, writer: apply.NewPieceWriter(d.r.target, "drain", d.r.store), blocks: firstPiece}
 }
 
 func (d *drainWorker) close() {
@@ -57,8 +58,10 @@ func (d *drainWorker) close() {
 	d.writer.Close()
 }
 
-func (d *drain) run(ctx context.Context) error {
-	first := d.newWorker()
+// run drains with a slot that the caller has taken, and gives it back.
+func (d *drain) run(ctx context.Context, held *slot) error {
+	defer held.give()
+	first := d.newWorker(held)
 	defer first.close()
 	if err := first.connect(ctx); err != nil {
 		return err
@@ -103,19 +106,17 @@ func (d *drain) share(ctx context.Context, first *drainWorker, ranges []capture.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(done)
+		defer first.slot.give() // the others may wait for one
 		return first.work(ctx, left)
 	})
 	for range min(cap(d.slots), len(ranges)) - 1 {
 		group.Go(func() error {
-			select {
-			case d.slots <- struct{}{}:
-			case <-done:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			held := &slot{slots: d.slots}
+			if got, err := held.take(ctx, done); !got {
+				return err
 			}
-			defer func() { <-d.slots }()
-			w := d.newWorker()
+			defer held.give()
+			w := d.newWorker(held)
 			defer w.close()
 			return w.work(ctx, left)
 		})

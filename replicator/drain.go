@@ -78,14 +78,12 @@ func (s *stream) drain(ctx context.Context, t *table, locked bool) error {
 				return err
 			}
 		}
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		held := &slot{slots: s.slots}
+		if _, err := held.take(ctx, nil); err != nil {
+			return err
 		}
-		defer func() { <-s.slots }()
 		d := &drain{r: s.r, table: t, slots: s.slots}
-		err := d.run(ctx)
+		err := d.run(ctx, held)
 		var tableErr *apply.TableError
 		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
 			return err

@@ -193,9 +193,16 @@ func (d *drainWorker) conflict(ctx context.Context, err error) error {
 			return conflicting(d.table, err)
 		}
 	}
-	<-d.slots
-	err = d.r.locks.standBy(ctx, d.table)
-	d.slots <- struct{}{} // those who have it give it back when ctx ends
+	d.slot.give()
+	if err := d.r.locks.standBy(ctx, d.table); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(locksEvery): // what is in the way may be no lock on the table, and be there still
+	}
+	_, err = d.slot.take(ctx, nil)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -190,7 +191,7 @@ func (r *Replicator) tryCaptureAnew(ctx context.Context, s *sides, name catalog.
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, fmt.Errorf("%w; %s", drift, beingCaptured), false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, hint.With(fmt.Errorf("%w; %s", drift, beingCaptured), "pgibex resync %s, if that was broken off", name), false, s.position)
 		})
 		if err != nil {
 			return 0, err
@@ -248,7 +249,7 @@ func (r *Replicator) remove(ctx context.Context, s *sides, relations []state.Rel
 			continue
 		}
 		err := r.intervene(ctx, s.dst, func() error {
-			return r.store.Quarantine(ctx, s.dst, m.Number, errors.New(beingRemoved), false, s.position)
+			return r.store.Quarantine(ctx, s.dst, m.Number, hint.With(errors.New(beingRemoved), "pgibex remove %s, if that was broken off", m.Name), false, s.position)
 		})
 		if err == nil {
 			err = r.buildAside(ctx, s.dst, m.Number) // which may take hours, while the others stream

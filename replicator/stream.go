@@ -139,6 +139,9 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
+		if target.Tables[t.name] == nil {
+			return s.setAside(ctx, t, goneThere(t.name), false)
+		}
 		if t.wireApply(target); t.apply == nil {
 			return s.setAside(ctx, t, errors.New(catalog.Keyless(t.load.Source, t.load.Target)), false)
 		}

@@ -147,7 +147,7 @@ func (r *Replicator) built(ctx context.Context, dst *pg.Conn, d snapshot.Definit
 		if lookErr != nil {
 			return lookErr
 		}
-		if !there {
+		if !there || d.Kind == "foreign key" { // it may be the table referred to
 			r.log.Warn("not built: a table of the target has gone", "error", err)
 			return r.loader.Forget(ctx, dst, d)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/verify"
@@ -38,9 +39,9 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 		if len(only) > 0 && !slices.Contains(only, relation.Name.String()) {
 			continue
 		}
-		pair, why := s.pair(relation)
+		pair, why, remedy := s.pair(relation)
 		if why != "" {
-			skipped = append(skipped, verify.Result{Table: relation.Name, Name: relation.Name.String(), Skipped: why})
+			skipped = append(skipped, verify.Result{Table: relation.Name, Name: relation.Name.String(), Skipped: why, Remedy: remedy})
 			continue
 		}
 		pairs = append(pairs, pair)
@@ -101,20 +102,21 @@ func (r *Replicator) verifySequences(ctx context.Context, s *sides, v *verify.Ve
 	return v.Sequences(ctx, s.src, s.dst, wanted, carried)
 }
 
-func (s *sides) pair(relation state.Relation) (pair verify.Pair, why string) {
+func (s *sides) pair(relation state.Relation) (pair verify.Pair, why, remedy string) {
 	captured, there := capturedAs(s.captured, relation.Number)
 	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
 	switch {
 	case relation.State == state.Quarantined:
-		return pair, "in quarantine: " + troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation).Error()
+		trouble := troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation)
+		return pair, "in quarantine: " + trouble.Error(), hint.Of(trouble)
 	case relation.State != state.Streaming && relation.State != state.Copied:
-		return pair, "not copied yet"
+		return pair, "not copied yet", ""
 	case source == nil:
-		return pair, "missing on the source"
+		return pair, "missing on the source", ""
 	case target == nil:
-		return pair, "missing on the target"
+		return pair, "missing on the target", ""
 	case !there:
-		return pair, "not captured"
+		return pair, "not captured", ""
 	}
-	return verify.Pair{Number: relation.Number, Source: captured.Captured(source, generated(target)...), Target: target}, ""
+	return verify.Pair{Number: relation.Number, Source: captured.Captured(source, generated(target)...), Target: target}, "", ""
 }

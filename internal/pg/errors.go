@@ -1,6 +1,7 @@
 package pg
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -87,7 +88,7 @@ func passing(err error) bool {
 	if !ok || pgErr.Code != "XX000" {
 		return false
 	}
-	if pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC" {
+	if fatal(pgErr) {
 		return true
 	}
 	for _, begins := range []string{"cache lookup failed", "could not open relation with OID", "tuple concurrently"} {
@@ -128,7 +129,7 @@ func Rejected(err error) bool {
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
-	case !ok || pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC":
+	case !ok || fatal(pgErr):
 		return false
 	case raised(pgErr):
 		return true
@@ -155,6 +156,12 @@ func sessionState(code string) bool {
 	return false
 }
 
+// fatal says whether the session ended with the error. Before 9.6 a server tells that in its own language only (lc_messages), in most the same.
+func fatal(err *pgconn.PgError) bool {
+	severity := cmp.Or(err.SeverityUnlocalized, err.Severity)
+	return severity == "FATAL" || severity == "PANIC"
+}
+
 // raised says whether a PL/pgSQL function has chosen the SQLSTATE, which then means what its author meant by it.
 func raised(err *pgconn.PgError) bool { return err.Routine == "exec_stmt_raise" }
 
@@ -162,7 +169,7 @@ func raised(err *pgconn.PgError) bool { return err.Routine == "exec_stmt_raise" 
 // was canceled. The table can be tried again on its own; nothing is wrong with the session.
 func Conflict(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || pgErr.Severity != "ERROR" || raised(pgErr) {
+	if !ok || fatal(pgErr) || raised(pgErr) {
 		return false
 	}
 	return class(pgErr.Code) == "40" || pgErr.Code == LockNotAvailable || pgErr.Code == QueryCanceled
