@@ -29,7 +29,7 @@ func newSmallTarget(t *testing.T, size, schema string) (s *stream, resize func(s
 		pgtest.Skip(t, "the target's files are not on this machine")
 	}
 	s = newStreamOn(t, pgtest.Source(t), own, schema)
-	s.dst("COPY (SELECT) TO PROGRAM 'mkdir -m 700 " + disk + "/own'") // it must belong to the server's user
+	s.dst("COPY (SELECT WHERE false) TO PROGRAM 'mkdir -m 700 " + disk + "/own'") // it must belong to the server's user
 	s.dst("CREATE TABLESPACE small LOCATION '" + disk + "/own'")
 	return s, func(size string) {
 		t.Helper()
