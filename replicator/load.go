@@ -125,10 +125,10 @@ func (w *loadWorker) do(ctx context.Context, j job) error {
 	case j.chunk != nil:
 		err = w.copyChunk(ctx, j)
 	case j.index != nil:
-		err = w.r.loader.Build(ctx, w.dst, *j.index)
+		err = w.buildIndex(ctx, *j.index)
 	case j.repair:
 		if err = w.repair(ctx, j.t); err == nil {
-			err = w.handOver(ctx, j.t)
+			err = w.build(ctx, j.t) // what could not be built before
 		}
 		return w.rejected(ctx, j, err)
 	default:
@@ -177,7 +177,7 @@ func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 	return nil
 }
 
-// finish settles a table whose chunks are all there, builds its unique indexes, and queues the others.
+// finish settles a table whose chunks are all there, and builds its indexes.
 func (w *loadWorker) finish(ctx context.Context, t *loading) error {
 	definitions, err := w.r.loader.Definitions(ctx, w.dst, t.number)
 	if err != nil {
@@ -187,6 +187,15 @@ func (w *loadWorker) finish(ctx context.Context, t *loading) error {
 		if err := w.r.loader.Settle(ctx, w.dst, t.load, w.changedKeys(t)); err != nil {
 			return err
 		}
+	}
+	return w.build(ctx, t)
+}
+
+// build builds the unique indexes of a table that are missing, and queues the others.
+func (w *loadWorker) build(ctx context.Context, t *loading) error {
+	definitions, err := w.r.loader.Definitions(ctx, w.dst, t.number)
+	if err != nil {
+		return err
 	}
 	var queued []job
 	for _, d := range definitions {
@@ -206,6 +215,16 @@ func (w *loadWorker) finish(ctx context.Context, t *loading) error {
 		w.q.push(j)
 	}
 	return nil
+}
+
+// buildIndex builds an index. One that cannot be built for a reason of its own is noted, and the table does without.
+func (w *loadWorker) buildIndex(ctx context.Context, d snapshot.Definition) error {
+	err := w.r.loader.Build(ctx, w.dst, d)
+	if !d.Dispensable(err) || ctx.Err() != nil {
+		return err
+	}
+	w.r.log.Warn("an index of the target cannot be built, and its table does without", "error", err)
+	return w.r.loader.Fail(ctx, w.dst, d, err)
 }
 
 // changedKeys reads, in a snapshot of its own, what has changed since the table's copy began.

@@ -81,13 +81,14 @@ func (r *Replicator) planTable(ctx context.Context, src, dst *pg.Conn, t *table,
 			return r.copyAnew(ctx, src, dst, t, q, p)
 		}
 	}
-	l := &loading{table: t, several: several, left: len(chunks)}
+	l := &loading{table: t, several: several}
 	r.log.Info("copying table", "table", t.name.String(), "chunks", len(chunks), "method", t.method)
 	p.add(Progress{Chunks: len(chunks)})
 	if t.method == state.Repair {
 		q.push(job{t: l, repair: true})
 		return nil
 	}
+	l.left = len(chunks)
 	if len(chunks) == 0 {
 		q.push(job{t: l})
 	}

@@ -32,6 +32,7 @@ const (
 	SequenceNotSet   ProblemKind = "not set"
 	CheckFailed      ProblemKind = "check failed"
 	ForeignKeyFailed ProblemKind = "foreign key failed"
+	IndexFailed      ProblemKind = "index failed"
 )
 
 // counted says how many there are of each kind.
@@ -52,6 +53,7 @@ func counted(problems []Problem, tables int) string {
 			}
 			return fmt.Sprintf("%d foreign keys failed", n)
 		}},
+		{IndexFailed, func(n int) string { return english.Plural(n, "index", "indexes") + " failed" }},
 	} {
 		n := 0
 		for _, p := range problems {
@@ -105,6 +107,9 @@ func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []sta
 	}
 	for _, failure := range status.ForeignKeys {
 		status.Problems = append(status.Problems, Problem{ForeignKeyFailed, "", failure, ""})
+	}
+	for _, d := range status.failedIndexes {
+		status.Problems = append(status.Problems, Problem{IndexFailed, d.TableSQL, d.Failure, "mend the cause, then: " + strings.Join(d.Statements, "; ")})
 	}
 	return nil
 }

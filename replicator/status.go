@@ -12,6 +12,7 @@ import (
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
+	"github.com/pgibex/pgibex/snapshot"
 )
 
 // Status is what both databases say of a stream, whether or not a daemon runs.
@@ -33,7 +34,8 @@ type Status struct {
 
 	Sequences []SequenceStatus `json:"sequences_not_set,omitempty"`
 
-	failedChecks []string
+	failedChecks  []string
+	failedIndexes []snapshot.Definition
 }
 
 // SequenceStatus is a sequence of the stream that is not set on the target.
@@ -102,6 +104,9 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	if status.ForeignKeys, err = r.loader.Failures(ctx, dst); err != nil {
+		return nil, err
+	}
+	if status.failedIndexes, err = r.loader.FailedIndexes(ctx, dst); err != nil {
 		return nil, err
 	}
 	checks, err := r.loader.Checks(ctx, dst, 0)

@@ -151,6 +151,9 @@ func (r *Replicator) built(ctx context.Context, dst *pg.Conn, d snapshot.Definit
 			r.log.Warn("not built: a table of the target has gone", "error", err)
 			return r.loader.Forget(ctx, dst, d)
 		}
+	case d.Failure != "" && d.Dispensable(err): // as has been said since
+		r.log.Warn("an index of the target cannot be built; build it if it is needed", "error", err, "statements", strings.Join(d.Statements, "; "))
+		return r.loader.Forget(ctx, dst, d)
 	}
 	return fmt.Errorf("%w; %s", err, definitionKept)
 }

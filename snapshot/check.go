@@ -122,15 +122,7 @@ func sourceChecks(ctx context.Context, src *pg.Conn, t Table) (map[string]bool, 
 
 // Checks reads which CHECKs are put off, or did not hold when they were validated: of one table, or (number 0) of all.
 func (l *Loader) Checks(ctx context.Context, dst *pg.Conn, number int) ([]Definition, error) {
-	rows, err := dst.Query(ctx, l.Store.SQL(`SELECT number, kind, name, table_sql, statements, ordinal, coalesce(failure, '') FROM {{schema}}.definition
-		WHERE kind = 'check' AND ($1 = 0 OR number = $1) ORDER BY table_sql, name`), number)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Definition, err error) {
-		err = row.Scan(&d.Number, &d.Kind, &d.Name, &d.TableSQL, &d.Statements, &d.Ordinal, &d.Failure)
-		return d, err
-	})
+	return l.read(ctx, dst, "kind = 'check' AND ($1 = 0 OR number = $1) ORDER BY table_sql, name", number)
 }
 
 // DomainChecks are the functions that CHECKs of the domains of a table's columns call, each with its domain. A domain's cannot be put off: it

@@ -22,13 +22,19 @@ type Definition struct {
 	TableSQL   string
 	Statements []string
 	Ordinal    int    // 0 primary key, 1 unique, 2 other index, 3 foreign key, 4 check
-	Failure    string // why it could not be built; read by Checks
+	Failure    string // why it could not be built
 }
 
 const lastOrdinal = 4
 
 // Unique says whether the index belongs to a constraint or is unique.
 func (d Definition) Unique() bool { return d.Ordinal < 2 }
+
+// Dispensable says whether it is an index that could not be built for a reason of its own, and that the stream does without: what it
+// needs has gone from the target since it was dropped for the copy, say. Rows that break a constraint are no such reason.
+func (d Definition) Dispensable(err error) bool {
+	return d.Kind == "index" && !d.Unique() && pg.Rejected(err) && !strings.HasPrefix(pg.State(err), "23")
+}
 
 // lockTimeout bounds how long we wait for a lock on a table of the target, in front of its readers.
 const lockTimeout = "SET LOCAL lock_timeout = '5s'"
@@ -81,21 +87,34 @@ func (l *Loader) drop(ctx context.Context, dst *pg.Conn, number int, d dropped) 
 // Definitions reads what is still to be built, in the order in which it is: the indexes of one table, or (number 0) all
 // foreign keys but those that did not hold when they were tried.
 func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]Definition, error) {
-	rows, err := dst.Query(ctx, l.Store.SQL(`SELECT number, kind, name, table_sql, statements, ordinal FROM {{schema}}.definition
-		WHERE CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind NOT IN ('foreign key', 'check') AND number = $1 END ORDER BY ordinal, name`), number)
+	return l.read(ctx, dst, `CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind NOT IN ('foreign key', 'check') AND number = $1 END ORDER BY ordinal, name`, number)
+}
+
+// FailedIndexes reads which indexes could not be built, and are still not there.
+func (l *Loader) FailedIndexes(ctx context.Context, dst *pg.Conn) ([]Definition, error) {
+	return l.read(ctx, dst, "failure IS NOT NULL AND kind = 'index' AND NOT "+indexThereSQL+" ORDER BY table_sql, name")
+}
+
+// indexThereSQL says whether the table that a definition belongs to has an index of its name.
+const indexThereSQL = `EXISTS (SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+	JOIN pg_catalog.pg_class r ON r.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+	WHERE i.indisvalid AND x.relname = name AND pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(r.relname) = table_sql)`
+
+func (l *Loader) read(ctx context.Context, dst *pg.Conn, where string, args ...any) ([]Definition, error) {
+	rows, err := dst.Query(ctx, l.Store.SQL("SELECT number, kind, name, table_sql, statements, ordinal, coalesce(failure, '') FROM {{schema}}.definition WHERE "+where), args...)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Definition, err error) {
-		err = row.Scan(&d.Number, &d.Kind, &d.Name, &d.TableSQL, &d.Statements, &d.Ordinal)
+		err = row.Scan(&d.Number, &d.Kind, &d.Name, &d.TableSQL, &d.Statements, &d.Ordinal, &d.Failure)
 		return d, err
 	})
 }
 
-// Unbuilt says whether indexes of a table are still to be built.
+// Unbuilt says whether indexes of a table are still to be built; one that could not be does not count.
 func (l *Loader) Unbuilt(ctx context.Context, dst *pg.Conn, name catalog.Name) (unbuilt bool, err error) {
 	err = dst.QueryRow(ctx, l.Store.SQL(`SELECT EXISTS (SELECT 1 FROM {{schema}}.definition JOIN {{schema}}.relation USING (number)
-		WHERE kind NOT IN ('foreign key', 'check') AND schema_name = $1 AND table_name = $2)`), name.Schema, name.Relation).Scan(&unbuilt)
+		WHERE kind NOT IN ('foreign key', 'check') AND failure IS NULL AND schema_name = $1 AND table_name = $2)`), name.Schema, name.Relation).Scan(&unbuilt)
 	return unbuilt, err
 }
 
@@ -114,6 +133,15 @@ func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold fun
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := hold(ctx, dst); err != nil {
 			return err
+		}
+		var there bool // another has built it by hand
+		err := dst.QueryRow(ctx, l.Store.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3 AND failure IS NOT NULL AND "+indexThereSQL+")"),
+			d.TableSQL, d.Kind, d.Name).Scan(&there)
+		if err != nil {
+			return err
+		}
+		if there {
+			return l.Forget(ctx, dst, d)
 		}
 		if err := dst.Run(ctx, strings.Join(d.Statements, ";\n")); err != nil {
 			return err

@@ -34,7 +34,7 @@ var ways = []struct{ name, kind, does, undo string }{
 	{"a CHECK", rows, "ALTER TABLE {t} ADD CONSTRAINT hostile CHECK (hostile.f{n}() OR {text} IS NULL) NOT VALID", "ALTER TABLE {t} DROP CONSTRAINT IF EXISTS hostile"},
 	{"an index's expression", rows, `CREATE FUNCTION hostile.i{n}(x anyelement) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $i$BEGIN
 			IF current_setting('session_replication_role') = 'replica' THEN PERFORM hostile.f{n}(); END IF; RETURN true; END$i$;
-		CREATE INDEX hostile_{n} ON {t} (hostile.i{n}({int}))`, "DROP INDEX IF EXISTS {schema}.hostile_{n}; DROP FUNCTION hostile.i{n}(anyelement) CASCADE"},
+		CREATE INDEX hostile_{n} ON {t} (hostile.i{n}({int}))`, "DROP INDEX IF EXISTS {schema}.hostile_{n}; CREATE OR REPLACE FUNCTION hostile.i{n}(x anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'"}, // an index that a copy has dropped comes back
 }
 
 func trigger(when, level, returns string) string {
