@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +101,22 @@ func TestLockedTableDoesNotHoldUpTheOthers(t *testing.T) {
 	s.streaming()
 	stop()
 	s.equal()
+}
+
+// TestVerifyNamesWhomItWaitsFor: a comparison waits for a locked table as long as the lock is held, on either side, and says for whom.
+func TestVerifyNamesWhomItWaitsFor(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE free (id int PRIMARY KEY, v text); CREATE TABLE held (id int PRIMARY KEY, v text)")
+	s.src("INSERT INTO free SELECT g, 'v' FROM generate_series(1, 100) g; INSERT INTO held SELECT * FROM free")
+	s.catchUp()
+	for _, side := range []struct{ name, dsn string }{{"source", s.sourceDSN}, {"target", s.targetDSN}} {
+		release := s.lock(side.dsn, "held", "ACCESS EXCLUSIVE")
+		verify := pgibex(t, nil, "verify", "-c", s.file(""))
+		verify.says("waiting for a table that is locked on the " + side.name + `" table=public.held by="pid `)
+		verify.says("with AccessExclusiveLock: BEGIN; LOCK TABLE held")
+		release()
+		if code := verify.code(30 * time.Second); code != 0 || !strings.Contains(verify.out.String(), "2 tables, 200 rows compared, 0 differ") {
+			t.Errorf("after a lock on the %s: code %d: %s", side.name, code, verify.out.String())
+		}
+	}
 }

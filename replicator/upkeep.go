@@ -14,12 +14,13 @@ import (
 
 // upkeep remembers when what was last done.
 type upkeep struct {
-	sequences, drift, foreignKeys time.Time
-	counted                       time.Time
-	applied                       bool                       // something, since it was counted
-	locked                        map[catalog.Name]time.Time // sequences, and since when that is known
-	idle                          map[int]idleness
-	reported                      map[string]bool
+	drift, foreignKeys time.Time
+	sequencesDue       time.Time
+	counted            time.Time
+	applied            bool                       // something, since it was counted
+	locked             map[catalog.Name]time.Time // sequences, and since when that is known
+	idle               map[int]idleness
+	reported           map[string]bool
 }
 
 // report notes that something was said, which is said once.
@@ -43,6 +44,7 @@ const (
 	idleSwitch       = time.Minute
 	driftEvery       = 30 * time.Second
 	sequenceEvery    = 5 * time.Second
+	maxSequenceEvery = time.Minute
 	foreignKeysEvery = 10 * time.Second
 )
 
@@ -62,17 +64,23 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 			return err
 		}
 	}
-	if time.Since(s.upkeep.sequences) > sequenceEvery {
-		s.upkeep.sequences = time.Now()
+	if began := time.Now(); began.After(s.upkeep.sequencesDue) {
 		if _, err := s.setSequences(ctx); err != nil {
 			return err
 		}
+		s.upkeep.sequencesDue = time.Now().Add(sequencePause(time.Since(began)))
 	}
 	if s.goal.mark == nil && !s.validating.Load() && time.Since(s.upkeep.foreignKeys) > foreignKeysEvery && s.consistent() {
 		s.upkeep.foreignKeys = time.Now()
 		return s.foreignKeys(ctx)
 	}
 	return nil
+}
+
+// sequencePause is the time until the next look at the sequences, after one that took so long: of thousands it costs the source a good part of a
+// second of CPU.
+func sequencePause(took time.Duration) time.Duration {
+	return min(max(sequenceEvery, 50*took), maxSequenceEvery)
 }
 
 // countEvery bounds how old a copy of the source may be without being told from the source itself.

@@ -59,7 +59,9 @@ func (r *Replicator) Verify(ctx context.Context, only []string) ([]verify.Result
 			}
 		}
 	}
-	verifier := verify.New(r.source, r.target, r.store, verify.Options{})
+	verifier := verify.New(r.source, r.target, r.store, verify.Options{Waiting: func(side pg.Side, relation, by string) {
+		r.log.Warn("waiting for a table that is locked on the "+string(side), "table", relation, "by", by)
+	}})
 	results, err := verifier.Tables(ctx, pairs)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type Options struct {
 
 	// Progress is told how many more rows of a table were compared. Calls do not overlap.
 	Progress func(table catalog.Name, rows int64)
+	// Waiting is told which relation of a side is locked, and by whom, once each.
+	Waiting func(side pg.Side, relation, by string)
 }
 
 // Verifier compares tables. It may be used once at a time.
@@ -66,12 +68,21 @@ func New(source, target pg.Server, store *state.Store, options Options) *Verifie
 
 // Tables compares the tables, several at once and large ones in parts, and returns a result for each, in their order. A table
 // that a server refuses to read is skipped, with its reason; any other failure ends the comparison.
-func (v *Verifier) Tables(ctx context.Context, pairs []Pair) ([]Result, error) {
+func (v *Verifier) Tables(ctx context.Context, pairs []Pair) (results []Result, err error) {
 	pool, err := v.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer pool.close()
+	if v.options.Waiting != nil {
+		watching, stop := context.WithCancel(ctx)
+		var watch errgroup.Group
+		watch.Go(func() error { return v.tellWaits(watching, pool.workers) })
+		defer func() {
+			stop()
+			err = errors.Join(err, watch.Wait())
+		}()
+	}
 	tables := newTables(pool.workers[0], pairs)
 	jobs, err := v.plan(ctx, pool.workers[0], tables)
 	if err != nil {
@@ -100,7 +111,7 @@ func (v *Verifier) Tables(ctx context.Context, pairs []Pair) ([]Result, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	results := make([]Result, len(tables))
+	results = make([]Result, len(tables))
 	for i, t := range tables {
 		results[i] = t.result.get()
 	}
