@@ -27,6 +27,7 @@ type arena struct {
 	owner, weak string // roles
 	victims     []hostile.Victim
 	d           *process
+	before      int // how long its log was when the duel began
 	excluded    []string
 	cases       int
 	removed     bool // a table is of the stream no more
@@ -153,6 +154,7 @@ func (a *arena) restart(t *testing.T) {
 	old.t = t
 	old.terminate()
 	_, _ = a.log.Write([]byte(old.log.String()))
+	a.before = 0
 	a.d = pgibex(a.t, nil, "run", "-c", a.config)
 }
 

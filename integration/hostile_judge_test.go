@@ -51,9 +51,9 @@ func (d *duel) outcome() (said named) {
 
 const quarantined = "quarantined"
 
-// warned is a warning of the daemon's that names it.
+// warned is a warning of the daemon's, since the duel began, that names it.
 func (d *duel) warned() string {
-	for line := range strings.Lines(d.d.log.String()) {
+	for line := range strings.Lines(d.d.log.String()[d.before:]) {
 		if strings.Contains(line, "level=WARN") && strings.Contains(line, d.c.Names()) {
 			return line
 		}

@@ -132,6 +132,7 @@ func (d *duel) dsn() string {
 func (d *duel) fight(together bool, restart int) {
 	d.t.Helper()
 	start := time.Now()
+	d.before = len(d.d.log.String())
 	d.t.Logf("%s; bulk %v, together %v, restart %d", d.c, d.bulk, together, restart)
 	defer func() {
 		if d.held != nil {

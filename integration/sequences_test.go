@@ -250,6 +250,24 @@ func TestSequencesAreNotSetBack(t *testing.T) {
 	stand()
 }
 
+// TestSequenceMadeAgainOnTheSource goes back on the target too, where nothing else has moved it, although it was gone for a while.
+func TestSequenceMadeAgainOnTheSource(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE SEQUENCE again; CREATE SEQUENCE drawn; CREATE TABLE a (id int PRIMARY KEY)")
+	s.src("SELECT setval('again', 50), setval('drawn', 50)")
+	s.catchUp()
+	s.src("DROP SEQUENCE again")
+	s.dst("SELECT setval('drawn', 60)") // by the application, after the switch
+	s.catchUp()
+	s.src("CREATE SEQUENCE again; SELECT nextval('again')")
+	s.catchUp()
+	for name, want := range map[string]int{"again": 1, "drawn": 60} {
+		if got := one[int](s, s.targetDSN, "SELECT last_value::int FROM "+name); got != want {
+			t.Errorf("%s stands at %d on the target, want %d", name, got, want)
+		}
+	}
+}
+
 // TestACrashBetweenSettingASequenceAndNotingIt: whether the target was set is told from what it was about to be set to.
 func TestACrashBetweenSettingASequenceAndNotingIt(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,7 @@ func (s *stream) setSequences(ctx context.Context) (locked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.upkeep.sequenceCount = len(pairs)
 	aside := map[catalog.Name]error{}
 	var set, note []*sequence.Pair
 	for _, p := range pairs {
@@ -88,7 +89,7 @@ func (s *stream) setSequences(ctx context.Context) (locked bool, err error) {
 				return err
 			}
 		}
-		if err := r.store.ForgetSequences(ctx, s.dst, pairs); err != nil || locked {
+		if err := r.store.ForgetReasons(ctx, s.dst, pairs); err != nil || locked {
 			return err
 		}
 		return r.store.SequencesRead(ctx, s.dst, now.Clock)

@@ -30,6 +30,10 @@ func (v *Verifier) tellWaits(ctx context.Context, workers []*sessions) error {
 	}
 	for i := range sides {
 		conn, err := sides[i].server.Connect(ctx, "locks")
+		if ctx.Err() != nil { // the comparison is over
+			conn.CloseNow()
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,9 @@ var source = []Hostility{
 	{Kind: "source", Name: "every trigger disabled for a moment", Is: Named, Quiet: true, Do: "ALTER TABLE {t} DISABLE TRIGGER ALL; UPDATE {t} SET {int} = 4; ALTER TABLE {t} ENABLE TRIGGER ALL"},
 	{Kind: "source", Name: "key dropped", Is: Named, Quiet: true, Only: keyed, Do: unkey, MendSource: "ALTER TABLE {t} ADD PRIMARY KEY ({key})", Remade: true},
 	{Kind: "source", Name: "owned by another", Is: Named, Do: "ALTER TABLE {t} OWNER TO {weak}", MendSource: "ALTER TABLE {t} OWNER TO {owner}", Breaks: true},
-	{Kind: "source", Name: "its owner's rights revoked", Is: Named, Do: "REVOKE ALL ON {t} FROM {owner}", MendSource: "GRANT ALL ON {t} TO {owner}", Breaks: true},
+	{Kind: "source", Name: "its owner's rights revoked", Is: Named, Only: keyed, Do: "REVOKE ALL ON {t} FROM {owner}", MendSource: "GRANT ALL ON {t} TO {owner}", Breaks: true},
+	// The images of a table without a key are in its deltas: nothing is read of the table itself.
+	{Kind: "source", Name: "its owner's rights revoked", Is: Either, Only: keyless, Do: "REVOKE ALL ON {t} FROM {owner}", MendSource: "GRANT ALL ON {t} TO {owner}", Breaks: true},
 	{Kind: "source", Name: "rights on its schema revoked", Is: Named, Do: "REVOKE ALL ON SCHEMA {schema} FROM {owner}, PUBLIC", MendSource: "GRANT ALL ON SCHEMA {schema} TO {owner}", Breaks: true},
 	{Kind: "source", Name: "a row that the target's index does not take", Is: Named, Only: uniqueText, Do: "SELECT 1", Write: `INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, (SELECT substr(string_agg(md5(g::text || '{n}'), ''), 1, 2700) FROM generate_series(1, 90) g), 1)`, MendSource: "UPDATE {t} SET {text} = 'short {n}' WHERE length({text}) > 2000"},
 	{Kind: "source", Name: "a rule", Is: Harmless, Do: "CREATE RULE hostile AS ON INSERT TO {t} DO ALSO NOTHING", MendSource: unrule},

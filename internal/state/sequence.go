@@ -93,9 +93,11 @@ func (s *Store) SetAsideSequence(ctx context.Context, conn *pg.Conn, name catalo
 		ON CONFLICT (schema_name, sequence_name) DO UPDATE SET reason = excluded.reason, remedy = excluded.remedy`, name.Schema, name.Relation, why.Error(), hint.Of(why))
 }
 
-// ForgetSequences forgets, within a transaction, all but those of the pairs.
-func (s *Store) ForgetSequences(ctx context.Context, conn *pg.Conn, pairs []*sequence.Pair) error {
-	return s.sequences(ctx, conn, "DELETE FROM {{schema}}.sequence WHERE (schema_name, sequence_name) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))", columns(pairs)[:2]...)
+// ForgetReasons forgets, within a transaction, why others than those of the pairs are not set. Where they stood is remembered: one that is
+// dropped on the source and made again begins before that.
+func (s *Store) ForgetReasons(ctx context.Context, conn *pg.Conn, pairs []*sequence.Pair) error {
+	return s.sequences(ctx, conn, `UPDATE {{schema}}.sequence SET reason = NULL, remedy = NULL
+		WHERE reason IS NOT NULL AND (schema_name, sequence_name) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))`, columns(pairs)[:2]...)
 }
 
 // SequencesRead notes, within a transaction, that the source's sequences as of its clock at were carried over, or set aside.
