@@ -192,7 +192,7 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 }
 
 // troubled says what is wrong with a table of the stream, with what mends it: what is to be seen on the source now, else why it is in
-// quarantine. Whoever asks is told the same.
+// quarantine, else what has become of the target's. Whoever asks is told the same.
 func troubled(seen capture.Seen, relation state.Relation) error {
 	_, there := capturedAs(seen.Tables, relation.Number)
 	switch drift := seen.Drift[relation.Number]; {
@@ -205,7 +205,7 @@ func troubled(seen capture.Seen, relation state.Relation) error {
 	case !there:
 		return notCaptured(relation.Name)
 	}
-	return nil
+	return moved(relation)
 }
 
 func carriedBy(relations []state.Relation) func(catalog.Name) bool {

@@ -27,7 +27,7 @@ type ProblemKind string
 // The kinds of problems, in the order in which they are counted.
 const (
 	TableQuarantined ProblemKind = "quarantined"
-	TableChanged     ProblemKind = "changed on the source" // and not yet in quarantine
+	TableChanged     ProblemKind = "changed" // on either side, and not yet in quarantine
 	TableNotCarried  ProblemKind = "not carried"
 	SequenceNotSet   ProblemKind = "not set"
 	CheckFailed      ProblemKind = "check failed"
@@ -43,7 +43,7 @@ func counted(problems []Problem, tables int) string {
 		text func(n int) string
 	}{
 		{TableQuarantined, func(n int) string { return fmt.Sprintf("%d of %d tables quarantined", n, tables) }},
-		{TableChanged, func(n int) string { return fmt.Sprintf("%d changed on the source", n) }},
+		{TableChanged, func(n int) string { return fmt.Sprintf("%d changed", n) }},
 		{TableNotCarried, func(n int) string { return fmt.Sprintf("%d not carried", n) }},
 		{SequenceNotSet, func(n int) string { return english.Plural(n, "sequence", "") + " not set" }},
 		{CheckFailed, func(n int) string { return english.Plural(n, "check", "") + " failed" }},

@@ -139,8 +139,11 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		if target.Tables[t.name] == nil {
+		switch there := target.Tables[t.name]; {
+		case there == nil:
 			return s.setAside(ctx, t, goneThere(t.name), false)
+		case t.load.Target != nil && there.OID != t.load.Target.OID:
+			return s.setAside(ctx, t, replacedThere(t.name), false)
 		}
 		if t.wireApply(target); t.apply == nil {
 			return s.setAside(ctx, t, errors.New(catalog.Keyless(t.load.Source, t.load.Target)), false)

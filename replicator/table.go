@@ -61,7 +61,13 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 			continue
 		}
 		captured, there := byNumber[t.number]
-		if why := s.unfit(t, captured, there); why != nil {
+		why := s.unfit(t, captured, there)
+		if why == nil {
+			if why = moved(relation); why == nil {
+				why = s.misfit(captured, t.state, t.method)
+			}
+		}
+		if why != nil {
 			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
 				return nil, err
 			}
@@ -112,7 +118,7 @@ func generated(target *catalog.Table) (names []string) {
 	return names
 }
 
-// unfit says why a table cannot be followed as both sides are now, with what mends it.
+// unfit says why a table cannot be followed as the source is now, with what mends it.
 func (s *sides) unfit(t *table, captured capture.Table, there bool) error {
 	switch {
 	case !there:
@@ -122,16 +128,11 @@ func (s *sides) unfit(t *table, captured capture.Table, there bool) error {
 	case s.drift[t.number] != nil:
 		return s.drift[t.number]
 	}
-	return s.misfit(captured, t.state, t.method)
+	return nil
 }
 
 func notCaptured(name catalog.Name) error {
 	return hint.With(errors.New("the source no longer captures it"), "pgibex resync %s", name)
-}
-
-func goneThere(name catalog.Name) error {
-	return hint.With(errors.New("the table is missing on the target: it was dropped or renamed there"),
-		"create it on the target, or give it its name back, then: pgibex resync %s", name)
 }
 
 // misfit says why a captured table cannot be written to the target as the target is now.

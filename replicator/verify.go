@@ -105,20 +105,16 @@ func (r *Replicator) verifySequences(ctx context.Context, s *sides, v *verify.Ve
 }
 
 func (s *sides) pair(relation state.Relation) (pair verify.Pair, why, remedy string) {
-	captured, there := capturedAs(s.captured, relation.Number)
-	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
+	captured, _ := capturedAs(s.captured, relation.Number)
+	trouble := troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation)
 	switch {
 	case relation.State == state.Quarantined:
-		trouble := troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation)
 		return pair, "in quarantine: " + trouble.Error(), hint.Of(trouble)
 	case relation.State != state.Streaming && relation.State != state.Copied:
 		return pair, "not copied yet", ""
-	case source == nil:
-		return pair, "missing on the source", ""
-	case target == nil:
-		return pair, "missing on the target", ""
-	case !there:
-		return pair, "not captured", ""
+	case trouble != nil:
+		return pair, trouble.Error(), hint.Of(trouble)
 	}
+	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
 	return verify.Pair{Number: relation.Number, Source: captured.Captured(source, generated(target)...), Target: target}, "", ""
 }

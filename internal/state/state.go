@@ -101,8 +101,8 @@ type Relation struct {
 	Method Method
 	// Resumable: in quarantine, but its deltas since its position are complete.
 	Resumable bool
-	// TargetOID is the target's table as it was set aside in quarantine; 0 if there was none, or it is not in quarantine.
-	TargetOID uint32
+	// TargetOID is the target's table that has its rows, as far as is known, and TargetNow the one that has its name; 0 if there is none.
+	TargetOID, TargetNow uint32
 	// Position is the table's own, zero while it shares the stream's.
 	Position      change.Position
 	RowsEstimated int64
@@ -133,7 +133,7 @@ func (s *Store) Install(ctx context.Context, conn *pg.Conn, sourceID string) err
 		if err := conn.Run(ctx, s.SQL(installSQL)); err != nil {
 			return fmt.Errorf("create the stream's state on the target: %w", err)
 		}
-		_, err := conn.Exec(ctx, s.SQL("INSERT INTO {{schema}}.stream (version, source_id) VALUES ($1, $2)"), Version, sourceID)
+		_, err := conn.Exec(ctx, s.SQL("INSERT INTO {{schema}}.stream (version, source_id, relid) VALUES ($1, $2, "+ownRelid+")"), Version, sourceID)
 		return err
 	})
 }
@@ -142,6 +142,10 @@ func (s *Store) Install(ctx context.Context, conn *pg.Conn, sourceID string) err
 func (s *Store) Uninstall(ctx context.Context, conn *pg.Conn) error {
 	return conn.Run(ctx, s.SQL("DROP SCHEMA IF EXISTS {{schema}} CASCADE"))
 }
+
+// knowTargets notes, once the whole database was restored from a dump, or its state migrated, the tables that have the rows now.
+const knowTargets = "UPDATE {{schema}}.relation SET target_relid = " + targetNow + " FROM {{schema}}.stream WHERE state <> 'captured' AND relid IS DISTINCT FROM " + ownRelid + ";" +
+	"UPDATE {{schema}}.stream SET relid = " + ownRelid + " WHERE relid IS DISTINCT FROM " + ownRelid
 
 // Take makes this process the one that may write: whoever took the stream before is refused from now on,
 // once its transactions in flight have ended.
@@ -155,6 +159,9 @@ func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
 	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		// FOR UPDATE conflicts with the FOR KEY SHARE of Hold, which a mere UPDATE would not.
 		if err := conn.Run(ctx, s.SQL("SELECT FROM {{schema}}.stream FOR UPDATE")); err != nil {
+			return err
+		}
+		if err := conn.Run(ctx, s.SQL(knowTargets)); err != nil {
 			return err
 		}
 		return conn.QueryRow(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&generation)
@@ -225,7 +232,16 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	return st, err
 }
 
-const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, coalesce(target_relid, 0), position, position_clock, rows_estimated, changed_at"
+const (
+	// ownRelid is the OID of the state's own table. All OIDs are others where the database was restored from a dump.
+	ownRelid = "'{{schema}}.stream'::pg_catalog.regclass::oid::bigint"
+	// targetNow is the OID of the target's table that has a relation's name.
+	targetNow = "(SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = schema_name AND c.relname = table_name)"
+
+	relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, " +
+		"coalesce(CASE WHEN (SELECT relid FROM {{schema}}.stream) = " + ownRelid + " THEN target_relid END, 0), coalesce(" + targetNow + ", 0), " +
+		"position, position_clock, rows_estimated, changed_at"
+)
 
 // Relations reads the state of every table, by number.
 func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
@@ -239,7 +255,7 @@ func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error
 		var r Relation
 		var text *string
 		var clock *time.Time
-		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &r.TargetOID, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &r.TargetOID, &r.TargetNow, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog
 // SetCopying begins the copy of the table; everything committed after the position is in its deltas.
 func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from change.Position) error {
 	return s.write(ctx, conn, "set copying",
-		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, remedy = NULL, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
+		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, remedy = NULL, target_relid = `+targetNow+`, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
 		number, from.Snapshot.String(), from.Clock)
 }
 
@@ -63,7 +63,7 @@ func (s *Store) CopyAnew(ctx context.Context, conn *pg.Conn, name catalog.Name, 
 		return err
 	}
 	return s.write(ctx, conn, "copy anew", `UPDATE {{schema}}.relation
-	    SET number = $2, state = 'captured', reason = NULL, remedy = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
+	    SET number = $2, state = 'captured', reason = NULL, remedy = NULL, target_relid = NULL, method = $3, position = NULL, position_clock = NULL, changed_at = now() WHERE number = $1`,
 		number, now, method)
 }
 
@@ -164,7 +164,7 @@ func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, why e
 	return s.write(ctx, conn, "quarantine",
 		`UPDATE {{schema}}.relation
 		    SET state = 'quarantined', reason = $2, remedy = $6, resumable = $3, changed_at = now(),
-		        target_relid = (SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = schema_name AND c.relname = table_name),
+		        target_relid = coalesce(target_relid, `+targetNow+`),
 		        position = coalesce(position, $4), position_clock = coalesce(position_clock, $5)
 		  WHERE number = $1`,
 		number, why.Error(), resumable, at.Snapshot.String(), at.Clock, hint.Of(why))

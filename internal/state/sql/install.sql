@@ -11,7 +11,8 @@ CREATE TABLE {{schema}}.stream (
     position_clock timestamptz,                  -- the source's clock when it was taken
     source_wal     text,                         -- how far the source's log went then: timeline:LSN
     sequences_at   timestamptz,                  -- the source's clock before its sequences were last read, of which those set are set
-    updated_at     timestamptz NOT NULL DEFAULT now()
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    relid          bigint                        -- this table: it is another when all of it was restored from a dump
 );
 
 CREATE TABLE {{schema}}.relation (
@@ -22,7 +23,7 @@ CREATE TABLE {{schema}}.relation (
     reason         text,                         -- why quarantined
     remedy         text,                         -- what mends it
     resumable      boolean NOT NULL DEFAULT false, -- in quarantine, but its deltas since its position are complete
-    target_relid   bigint,                       -- the target's table as it was set aside
+    target_relid   bigint,                       -- the target's table that has its rows, of the database whose stream.relid is right
     method         text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace')), -- how it is copied
     position       text,                         -- the table's own position; null: the stream's
     position_clock timestamptz,

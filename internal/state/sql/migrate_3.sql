@@ -2,6 +2,6 @@
 -- remembered.
 ALTER TABLE {{schema}}.relation ADD remedy text, ADD target_relid bigint;
 ALTER TABLE {{schema}}.definition DROP CONSTRAINT definition_kind_check, ADD CONSTRAINT definition_kind_check CHECK (kind IN ('index', 'constraint', 'foreign key', 'check'));
-ALTER TABLE {{schema}}.stream ADD sequences_at timestamptz;
+ALTER TABLE {{schema}}.stream ADD sequences_at timestamptz, ADD relid bigint;
 CREATE TABLE {{schema}}.sequence (schema_name text NOT NULL, sequence_name text NOT NULL, last_value bigint, is_called boolean,
     setting_value bigint, setting_called boolean, reason text, remedy text, PRIMARY KEY (schema_name, sequence_name));
