@@ -41,6 +41,7 @@ func TestIndexThatCannotBeBuilt(t *testing.T) {
 	s.command("", "status").wants(t, 1, "1 index failed", "unwanted_folded")
 	d.terminate()
 	s.equal()
+	s.dst(strings.Replace(function, "%s", refuses, 1))
 	s.command("tables: {exclude: [public.unwanted]}", "remove", "public.unwanted").wants(t, 0, "build it if it is needed", "CREATE INDEX unwanted_folded")
 	s.command("tables: {exclude: [public.unwanted]}", "status").wants(t, 0)
 	if n := one[int](s, s.targetDSN, "SELECT count(*) FROM pgibex_it.definition WHERE name <> 'byhand_folded'"); n != 0 {
