@@ -150,19 +150,27 @@ func (s *stream) state(table string) (state, reason string) {
 	return "", ""
 }
 
-// eventually waits until a condition holds. It asks less and less often: what asks takes the processor from what is waited for.
+// eventually waits until a condition holds. It asks less and less often, and never for more than a quarter of the time: what asks takes
+// the processor from what is waited for.
 func (s *stream) eventually(what string, within time.Duration, holds func() bool) {
 	s.t.Helper()
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
-	for pause := 10 * time.Millisecond; !holds(); pause = min(pause*3/2, 100*time.Millisecond) {
+	for pause := 10 * time.Millisecond; ; pause = min(pause*3/2, 100*time.Millisecond) {
+		began := time.Now()
+		if holds() {
+			return
+		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(max(pause, 3*min(time.Since(began), longestAsking))):
 		case <-deadline.C:
 			s.t.Fatalf("not within %s: %s\nstatus: %+v", within, what, s.status())
 		}
 	}
 }
+
+// longestAsking bounds what eventually reckons with: a server that does not answer at all takes no processor.
+const longestAsking = 200 * time.Millisecond
 
 // streaming waits until every table follows the source, with nothing pending.
 func (s *stream) streaming() {

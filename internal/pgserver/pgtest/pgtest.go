@@ -118,7 +118,7 @@ func Server(tb testing.TB, version string) *pgserver.Server {
 	s.start.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), findTimeout)
 		defer cancel()
-		s.server, s.err = pgserver.Start(ctx, version)
+		s.server, s.err = start(ctx, version)
 	})
 	require(tb, version, s.err)
 	return s.server
@@ -134,7 +134,7 @@ func Own(tb testing.TB, version string, opts ...pgserver.Option) *pgserver.Serve
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), findTimeout)
 	defer cancel()
-	server, err := pgserver.Start(ctx, version, opts...)
+	server, err := start(ctx, version, opts...)
 	require(tb, version, err)
 	tb.Cleanup(func() {
 		if err := server.Close(); err != nil {
@@ -142,6 +142,14 @@ func Own(tb testing.TB, version string, opts ...pgserver.Option) *pgserver.Serve
 		}
 	})
 	return server
+}
+
+// start starts a server in memory where there is room, unless TMPDIR or an option says where.
+func start(ctx context.Context, version string, opts ...pgserver.Option) (*pgserver.Server, error) {
+	if dir, ok := memoryDir(); ok && os.Getenv("TMPDIR") == "" {
+		opts = slices.Insert(opts, 0, pgserver.WithDataDir(dir))
+	}
+	return pgserver.Start(ctx, version, opts...)
 }
 
 var databases atomic.Int64
