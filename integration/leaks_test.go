@@ -7,12 +7,16 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"os/exec"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/pgibex/pgibex/internal/pgserver"
+	"github.com/pgibex/pgibex/internal/pgserver/pgtest"
 	"github.com/pgibex/pgibex/internal/state"
 	"github.com/pgibex/pgibex/replicator"
 )
@@ -43,6 +47,11 @@ var commands = []struct {
 // TestNothingLeaks has every command end in every way: done, refused, by an error and canceled. Not a goroutine, session, temporary table or
 // file may be left.
 func TestNothingLeaks(t *testing.T) {
+	if os.Getenv(aloneVariable) == "" {
+		t.Parallel()
+		alone(t)
+		return
+	}
 	s := newStream(t, crashSchema+"CREATE TABLE comes (id int PRIMARY KEY); CREATE TABLE goes (id int PRIMARY KEY)")
 	s.src(crashRows)
 	s.config.Copy.ChunkSize = 256 << 10
@@ -119,6 +128,22 @@ func TestNothingLeaks(t *testing.T) {
 		t.Error(err)
 	}
 	s.untouched()
+}
+
+// aloneVariable tells a test that it has a process of its own.
+const aloneVariable = "PGIBEX_TEST_ALONE"
+
+// alone runs a test on the same servers in a process of its own: what concerns a whole process (its goroutines, its environment) can be
+// looked at while other tests go on in this one.
+func alone(t *testing.T) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Env = append(os.Environ(), aloneVariable+"=1", "PGIBEX_VERSIONS_FILE=",
+		pgserver.AddressVariable(pgserver.SourceVersion)+"="+pgtest.Source(t).DSN(""), pgserver.AddressVariable(pgserver.TargetVersion)+"="+pgtest.Target(t).DSN(""))
+	out, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v:\n%s", err, out)
+	}
 }
 
 // terminatedIn ends the sessions of a command while it works.
