@@ -30,8 +30,9 @@ type Writer struct {
 	careful map[int]bool
 	// replaced tables are written to by deleting and inserting: an upsert of theirs has met a unique key in transit.
 	replaced map[int]bool
-	// immediate has deferred constraints checked table by table: a commit was refused, which does not say by whom.
-	immediate bool
+	// singly has what a table's own code does looked for after each table: the commit was refused, or the session changed, which does
+	// not say by whom.
+	singly bool
 }
 
 // NewWriter returns a writer of batches, whose session is called role. It connects when first used.
@@ -45,6 +46,9 @@ func NewPieceWriter(server pg.Server, role string, store *state.Store) *Writer {
 	w.lockTimeout = pieceLockTimeout
 	return w
 }
+
+// Singly has the next batch find out which table's code does something to the session or to the commit.
+func (w *Writer) Singly() { w.singly = true }
 
 // Close ends the session.
 func (w *Writer) Close() {
@@ -111,7 +115,7 @@ func (w *Writer) Batch(ctx context.Context, batch change.Batch, tables map[int]*
 		return Stats{}, err
 	}
 	clear(w.careful)
-	w.immediate = false
+	w.singly = false
 	return stats, nil
 }
 
@@ -121,10 +125,18 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 	}
 	for _, part := range batch.Parts {
 		err := w.part(ctx, part, tables[part.Table], stats)
-		if err == nil && w.immediate && w.open {
+		if err == nil && w.singly && w.open {
 			err = w.conn.Run(ctx, "SET CONSTRAINTS ALL IMMEDIATE")
+			if err == nil {
+				err = w.conn.Untouched(ctx)
+			}
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case !w.singly && ofTransaction(err): // what another table's code has done may be why
+			w.singly = true
+			return &DeferredError{err}
+		default:
 			return Blame(tables[part.Table], err)
 		}
 	}
@@ -136,19 +148,35 @@ func (w *Writer) batch(ctx context.Context, batch change.Batch, tables map[int]*
 	if !w.open && !force && len(joined) == 0 {
 		return nil
 	}
-	if err := w.begin(ctx); err != nil {
-		return err
+	return w.finish(ctx, batch.Position, joined, stats)
+}
+
+// finish notes what a batch has brought, and commits.
+func (w *Writer) finish(ctx context.Context, position change.Position, joined []int, stats *Stats) error {
+	err := w.begin(ctx)
+	if err == nil && stats.Rows > 0 {
+		err = w.conn.Untouched(ctx)
 	}
-	if err := w.store.Advance(ctx, w.conn, batch.Position, joined); err != nil {
-		return err
+	if err == nil {
+		err = w.store.Advance(ctx, w.conn, position, joined)
 	}
-	stats.Written = true
-	err := w.commit(ctx)
-	if pg.Rejected(err) && !w.immediate {
-		w.immediate = true
+	if err == nil {
+		stats.Written = true
+		err = w.commit(ctx)
+	}
+	switch {
+	case (pg.Rejected(err) || pg.Conflict(err)) && !w.singly:
+		w.singly = true
 		return &DeferredError{err}
+	case pg.Ended(err):
+		return &EndedError{Err: err}
 	}
 	return err
+}
+
+// ofTransaction says whether an error may come of what other tables' code has made of the transaction: read-only, or short of time.
+func ofTransaction(err error) bool {
+	return pg.State(err) == pg.ReadOnly || pg.Conflict(err) && pg.State(err) == pg.QueryCanceled
 }
 
 func (w *Writer) part(ctx context.Context, part change.Part, t *Table, stats *Stats) error {
@@ -184,6 +212,11 @@ func (w *Writer) piece(ctx context.Context, t *Table, rows change.CopyFunc, reco
 	}
 	if rows != nil {
 		if err := w.merge(ctx, t, rows, true, stats); err != nil {
+			return Blame(t, err)
+		}
+	}
+	if rows != nil {
+		if err := w.conn.Untouched(ctx); err != nil {
 			return Blame(t, err)
 		}
 	}
@@ -353,13 +386,25 @@ type BusyError struct {
 func (e *BusyError) Unwrap() error { return e.Err }
 func (e *BusyError) Error() string { return e.Err.Error() }
 
-// DeferredError means that a commit was refused by a constraint that is checked only then. The next batch finds out whose it is.
+// DeferredError means that a commit was refused, or that the session is not what it was, which does not say by which table's code. The next
+// batch finds out.
 type DeferredError struct{ Err error }
 
 func (e *DeferredError) Unwrap() error { return e.Err }
 func (e *DeferredError) Error() string { return e.Err.Error() }
 
-// Blame makes an error a *TableError if it is one that the same would meet again, or a *BusyError if others are at work on the table.
+// EndedError means that the server has ended the session while it wrote to one table, or (0) committed a batch: it was told to, or code of the
+// table has done that.
+type EndedError struct {
+	Table int
+	Err   error
+}
+
+func (e *EndedError) Unwrap() error { return e.Err }
+func (e *EndedError) Error() string { return e.Err.Error() }
+
+// Blame makes an error a *TableError if it is one that the same would meet again, a *BusyError if others are at work on the table, or an
+// *EndedError.
 func Blame(t *Table, err error) error {
 	var diverged *DivergedError
 	var row *pg.RowError
@@ -368,6 +413,8 @@ func Blame(t *Table, err error) error {
 		return &TableError{Table: t.Number, Err: err}
 	case pg.Conflict(err):
 		return &BusyError{Table: t.Number, Err: err}
+	case pg.Ended(err):
+		return &EndedError{Table: t.Number, Err: err}
 	}
 	return err
 }

@@ -66,6 +66,63 @@ func TestWhatATableRaisesIsItsOwn(t *testing.T) {
 	s.equalTable("public.fine")
 }
 
+// reaching is what the code of a table of the target makes of the session or the transaction that writes to it.
+var reaching = []struct {
+	table, does, when, says string
+	batchOnly               bool // each time is an interruption of everything
+}{
+	{"a_style", "set_config('DateStyle', 'SQL, DMY', false), set_config('IntervalStyle', 'sql_standard', false)", "", "changes pgibex's session: DateStyle, IntervalStyle", false},
+	{"a_role", "set_config('role', 'pg_monitor', true)", "", "", false}, // or a right is missing
+	{"a_origin", "set_config('session_replication_role', 'origin', true)", "", "changes pgibex's session: session_replication_role", false},
+	{"a_readonly", "set_config('transaction_read_only', 'on', true)", "", "read", false},
+	{"a_cancel", "pg_cancel_backend(pg_backend_pid()), pg_sleep(1)", "DEFERRABLE INITIALLY DEFERRED", "canceling statement due to user request", true},
+	{"a_end", "pg_terminate_backend(pg_backend_pid()), pg_sleep(1)", "DEFERRABLE INITIALLY DEFERRED", "the session that writes to it is ended each time", true},
+}
+
+// TestCodeThatReachesForTheSession: what the code of one table makes of the session or of its transaction is that table's, in a batch, a drain or
+// a copy, and never bends what others are written as.
+func TestCodeThatReachesForTheSession(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE dates (id int PRIMARY KEY, d date, i interval)")
+	var copied, streamed []string
+	for _, code := range reaching {
+		tables := []string{code.table}
+		if !code.batchOnly {
+			tables = append(tables, code.table+"_drains", code.table+"_copied")
+			copied = append(copied, code.table+"_copied")
+			streamed = append(streamed, code.table+"_drains")
+		}
+		streamed = append(streamed, code.table)
+		for _, table := range tables {
+			s.both("CREATE TABLE " + table + " (id int PRIMARY KEY, v text)")
+			s.dst(fmt.Sprintf(`CREATE FUNCTION does_%[1]s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.v = 'bad' THEN PERFORM %[2]s; END IF; RETURN NEW; END $$;
+				CREATE CONSTRAINT TRIGGER t AFTER INSERT OR UPDATE ON %[1]s %[3]s FOR EACH ROW EXECUTE PROCEDURE does_%[1]s(); ALTER TABLE %[1]s ENABLE ALWAYS TRIGGER t`,
+				table, code.does, code.when))
+		}
+	}
+	for _, table := range copied {
+		s.src("INSERT INTO " + table + " VALUES (1, 'bad')")
+	}
+	s.config.Apply.BatchSize = 64 << 10
+	s.run()
+	for _, table := range copied {
+		s.quarantined(table)
+	}
+	s.streamingBut(len(copied))
+	for i, table := range streamed {
+		rows := 1
+		if strings.HasSuffix(table, "_drains") {
+			rows = 5000
+		}
+		s.src(fmt.Sprintf("BEGIN; INSERT INTO %s SELECT g, 'bad' FROM generate_series(1, %d) g; INSERT INTO dates VALUES (%d, '2026-03-02', '-1 day 2 hours'); COMMIT", table, rows, i))
+	}
+	for _, code := range reaching {
+		s.quarantined(code.table, code.says)
+	}
+	s.streamingBut(len(copied) + len(streamed))
+	s.equalTable("public.dates")
+}
+
 // quarantined waits until a table is set aside for a reason that contains all of the texts.
 func (s *stream) quarantined(table string, says ...string) {
 	s.t.Helper()

@@ -302,6 +302,7 @@ func (d *drainWorker) piece(ctx context.Context, piece capture.Range, end int64)
 		}
 		return err
 	}
+	d.r.endings.through(d.table.number)
 	d.r.observe(stats, start)
 	return nil
 }

@@ -3,11 +3,14 @@ package replicator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
+	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
@@ -18,6 +21,9 @@ func (s *stream) blame(ctx context.Context, err error) error {
 	busy, locked := errors.AsType[*capture.BusyError](err)
 	busyThere, lockedThere := errors.AsType[*apply.BusyError](err)
 	_, deferred := errors.AsType[*apply.DeferredError](err)
+	if ended, guilty := s.r.endings.blame(err); guilty {
+		tableErr, rejected = &apply.TableError{Table: ended.Table, Err: err}, true
+	}
 	if ctx.Err() != nil || !rejected && !locked && !lockedThere && !deferred {
 		return err
 	}
@@ -40,9 +46,12 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		return err
 	}
 	t, there := s.tables[tableErr.Table]
+	_, ended := errors.AsType[*apply.EndedError](err)
 	switch {
 	case !there:
 		return nil
+	case ended:
+		return s.setAside(ctx, t, endsSessions(t.name, err), true)
 	case s.writer.Soften(t.number, err):
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
 		return nil
@@ -52,6 +61,11 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		return err
 	}
 	return s.setAside(ctx, t, why, resumable(why))
+}
+
+// endsSessions is what is told of a table whose code ends our sessions.
+func endsSessions(name catalog.Name, err error) error {
+	return hint.With(fmt.Errorf("the session that writes to it is ended each time: %w", err), "find out what does this on the target; then: pgibex resync %s", name)
 }
 
 // resumable says whether an error leaves a table's deltas worth as much as before.

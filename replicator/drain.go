@@ -84,6 +84,9 @@ func (s *stream) drain(ctx context.Context, t *table, locked bool) error {
 		}
 		d := &drain{r: s.r, table: t, slots: s.slots}
 		err := d.run(ctx, held)
+		if _, guilty := s.r.endings.blame(err); guilty && ctx.Err() == nil {
+			err = &apply.TableError{Table: t.number, Err: endsSessions(t.name, err)}
+		}
 		var tableErr *apply.TableError
 		if err != nil && (!errors.As(err, &tableErr) || ctx.Err() != nil) {
 			return err

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -172,6 +173,7 @@ func (w *loadWorker) copyChunk(ctx context.Context, j job) error {
 	}
 	w.r.metrics.CopiedRows.Add(float64(copied.Rows))
 	w.r.metrics.CopiedBytes.Add(float64(copied.Bytes))
+	w.r.endings.through(j.t.number)
 	w.progress.add(Progress{ChunksDone: 1, Rows: copied.Rows, Bytes: copied.Bytes})
 	w.r.log.Debug("chunk copied", "table", j.t.name.String(), "chunk", j.chunk.Chunk, "rows", copied.Rows, "bytes", copied.Bytes, "took", copied.Took)
 	return nil
@@ -285,6 +287,12 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 		w.q.push(j)
 		return nil
 	}
+	if pg.Ended(err) { // of the source's session it is as well: an index of the table may do it
+		if _, guilty := w.r.endings.blame(&apply.EndedError{Table: j.t.number, Err: err}); guilty && ctx.Err() == nil {
+			return w.setAside(ctx, j, endsSessions(j.t.name, err))
+		}
+		return err
+	}
 	if err == nil || !pg.Rejected(err) && !errors.Is(err, change.ErrReplaced) || ctx.Err() != nil {
 		return err
 	}
@@ -304,8 +312,16 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 		w.q.push(j)
 		return nil
 	}
+	return w.setAside(ctx, j, why)
+}
+
+// setAside quarantines a table that is being copied.
+func (w *loadWorker) setAside(ctx context.Context, j job, why error) error {
 	if !w.q.setGone(j.t) {
 		return nil // another chunk's worker has done it
+	}
+	if err := w.connect(ctx); err != nil {
+		return err
 	}
 	if err := w.r.quarantine(ctx, w.dst, j.t.table, j.t.position, why, false); err != nil {
 		return err

@@ -180,7 +180,7 @@ func (s *stream) retry(ctx context.Context, t *table, busy error) {
 
 // maxConflicts is how often in a row a table may meet a conflict that is no lock of others before it is to blame: something of it fails
 // each time in a way that passes elsewhere.
-const maxConflicts = 10
+const maxConflicts = 5
 
 func conflicting(t *table, err error) error {
 	return &apply.TableError{Table: t.number, Err: hint.With(err, "find out what does this on the target; then: pgibex resync %s", t.name)}

@@ -34,7 +34,8 @@ type Replicator struct {
 	readTables func() (config.Tables, error) // the configuration as it is now
 
 	courtesy courtesy
-	locks    *targetLocks  // of the present attempt
+	locks    *targetLocks // of the present attempt
+	endings  endings
 	standby  atomic.Bool   // another process carries the stream
 	anew     chan struct{} // ends the present attempt
 

@@ -63,6 +63,9 @@ func (r *Replicator) newStream(s *sides, tables []*table, copied <-chan *table, 
 		copied: copied, drained: make(chan drained, len(tables)),
 		slots: make(chan struct{}, r.config.Apply.Workers),
 	}
+	if r.endings.atCommit() {
+		st.writer.Singly()
+	}
 	for _, t := range tables {
 		switch t.state {
 		case state.Copied, state.Streaming:
@@ -291,6 +294,9 @@ func (s *stream) batch(ctx context.Context, view *capture.View, tables []*table)
 	for _, number := range joined {
 		s.join(s.tables[number])
 	}
+	for number := range plans {
+		s.r.endings.through(number)
+	}
 	return nil
 }
 
@@ -300,6 +306,7 @@ func (s *stream) write(ctx context.Context, batch change.Batch, plans map[int]*a
 	if err == nil && stats.Written {
 		s.persisted, s.written = batch.Position, time.Now()
 		s.upkeep.applied = s.upkeep.applied || stats.Rows > 0
+		s.r.endings.through(0)
 		s.r.observe(stats, start)
 	}
 	return err

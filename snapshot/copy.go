@@ -134,7 +134,10 @@ func (l *Loader) copyChunk(ctx context.Context, src, dst *pg.Conn, t Table, c Ch
 				return err
 			}
 		}
-		if copied, err = t.pipe(ctx, src, dst, c, careful); err != nil {
+		if copied, err = t.pipe(ctx, src, dst, c, careful); err == nil {
+			err = dst.Untouched(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		if t.Source.Key == nil { // its deltas count from exactly this snapshot

@@ -41,6 +41,8 @@ type Conn struct {
 
 	// Encoding is, on the source, that of the bytes in its SQL_ASCII; on the target, that of the rows which it is sent. Empty for UTF8.
 	Encoding string
+
+	role string // as the server has it set for who connects; mostly none
 }
 
 const connectTimeout = 10 * time.Second

@@ -21,6 +21,7 @@ const (
 	CheckViolation        = "23514"
 	ExclusionViolation    = "23P01"
 	LockNotAvailable      = "55P03"
+	ReadOnly              = "25006"
 	QueryCanceled         = "57014"
 	DeadlockDetected      = "40P01"
 	UndefinedTable        = "42P01"
@@ -127,6 +128,9 @@ func Rejected(err error) bool {
 	if _, ok := errors.AsType[*TooLongError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*TouchedError](err); ok {
+		return true
+	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case !ok || fatal(pgErr):
@@ -149,7 +153,7 @@ func sessionState(code string) bool {
 		return true
 	}
 	switch code {
-	case "25001", "25006", "25P01", "25P02", // within a transaction or not, read-only, aborted
+	case "25001", "25P01", "25P02", // within a transaction or not, aborted
 		"55P02": // a setting that cannot be changed now
 		return true
 	}
@@ -160,6 +164,12 @@ func sessionState(code string) bool {
 func fatal(err *pgconn.PgError) bool {
 	severity := cmp.Or(err.SeverityUnlocalized, err.Severity)
 	return severity == "FATAL" || severity == "PANIC"
+}
+
+// Ended says whether the server ended the session with the error, and said so.
+func Ended(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && fatal(pgErr)
 }
 
 // raised says whether a PL/pgSQL function has chosen the SQLSTATE, which then means what its author meant by it.

@@ -111,7 +111,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 func (c *Conn) prepareSession(ctx context.Context, server Server, role string) error {
 	var number, platform string
 	var pid uint32
-	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num'), version(), pg_backend_pid()").Scan(&number, &platform, &pid); err != nil {
+	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num'), version(), pg_backend_pid(), current_setting('role')").Scan(&number, &platform, &pid, &c.role); err != nil {
 		return err
 	}
 	if pid != c.PgConn().PID() {
