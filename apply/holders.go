@@ -39,10 +39,22 @@ func Holders(ctx context.Context, conn *pg.Conn, stream string, oids []uint32, a
 		if err := rows.Scan(&table, &h.Transaction, &h.Whole, &pid, &owner, &application, &gid, &seconds, &lock, &state, &query); err != nil {
 			return nil, err
 		}
-		since := time.Duration(seconds * float64(time.Second)).Round(time.Second)
-		h.Text = fmt.Sprintf("pid %d of %s (%s), %s, in a transaction for %s, %s: %s", pid, owner, application, state, since, lock, query)
+		h.Text = fmt.Sprintf("pid %d of %s (%s)", pid, owner, application)
 		if gid != "" {
-			h.Text = fmt.Sprintf("prepared transaction %q of %s, for %s, %s", gid, owner, since, lock)
+			h.Text = fmt.Sprintf("prepared transaction %q of %s", gid, owner)
+		}
+		if state != "" {
+			h.Text += ", " + state
+		}
+		if seconds >= 0 {
+			h.Text += ", in a transaction for " + time.Duration(seconds*float64(time.Second)).Round(time.Second).String()
+		}
+		h.Text += ", " + lock
+		switch {
+		case query == "<insufficient privilege>":
+			h.Text += " (what it does is shown to a superuser or a member of pg_read_all_stats)"
+		case query != "":
+			h.Text += ": " + query
 		}
 		holders[table] = append(holders[table], h)
 	}

@@ -339,7 +339,7 @@ func TestNobodyWritesWhoLostTheStream(t *testing.T) {
 			_, err := loader.Copy(ctx, src, dst, table, snapshot.Chunk{Chunk: 1, Kind: "table"}, false, source)
 			return err
 		},
-		"put off checks": func() error { _, err := loader.Relax(ctx, src, dst, table, nil); return err },
+		"put off checks": func() error { _, err := loader.Relax(ctx, src, dst, table, nil, time.Second); return err },
 		"split a chunk":  func() error { _, err := loader.Split(ctx, dst, 1, block); return err },
 		"begin anew":     func() error { return loader.Discard(ctx, dst, table) },
 		"settle":         func() error { return loader.Settle(ctx, dst, table, nothing) },

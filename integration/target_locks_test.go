@@ -85,6 +85,49 @@ func TestTableLockedOnTheTargetWaitsAside(t *testing.T) {
 	}
 }
 
+// A table that has to be altered for the stream to go on waits aside for whoever uses it, and so does a foreign key: the rest streams on.
+func TestTableInUseOnTheTargetIsAlteredLater(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE free (id int PRIMARY KEY); CREATE TABLE ruled (id int PRIMARY KEY, v int); CREATE TABLE drained (id int PRIMARY KEY, v int); CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int)")
+	s.src("INSERT INTO ruled SELECT g, g FROM generate_series(1, 20) g; INSERT INTO drained SELECT g, g FROM generate_series(1, 5000) g; INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1)")
+	s.config.Apply.BatchSize = 64 << 10
+	s.catchUp()
+	s.both("ALTER TABLE ruled ADD CONSTRAINT positive CHECK (v > 0) NOT VALID; ALTER TABLE drained ADD CONSTRAINT positive CHECK (v > 0) NOT VALID")
+	s.src("ALTER TABLE ruled DROP CONSTRAINT positive; ALTER TABLE drained DROP CONSTRAINT positive; UPDATE ruled SET v = -1 WHERE id = 3; UPDATE drained SET v = -v")
+	s.src("ALTER TABLE ruled ADD CONSTRAINT positive CHECK (v > 0) NOT VALID; ALTER TABLE drained ADD CONSTRAINT positive CHECK (v > 0) NOT VALID")
+	readers := map[string]session{}
+	for table, does := range map[string]string{"ruled": "SELECT FROM ruled", "drained": "SELECT FROM drained", "child": "LOCK TABLE child IN ROW EXCLUSIVE MODE"} {
+		readers[table] = session{s, s.connect(s.targetDSN)}
+		readers[table].do("SET application_name = 'report'; BEGIN; " + does)
+	}
+	s.dst(`INSERT INTO pgibex_it.definition (number, name, kind, ordinal, table_sql, statements) SELECT number, 'to_parent', 'foreign key', 3, 'public.child',
+		ARRAY['ALTER TABLE ONLY public.child ADD CONSTRAINT to_parent FOREIGN KEY (p) REFERENCES public.parent NOT VALID', 'ALTER TABLE ONLY public.child VALIDATE CONSTRAINT to_parent']
+		FROM pgibex_it.relation WHERE table_name = 'child'`)
+	s.run()
+	for i := range 20 {
+		began := time.Now()
+		s.src(fmt.Sprintf("INSERT INTO free VALUES (%d)", i))
+		s.eventually("the free table follows", 30*time.Second, s.holds(s.targetDSN, fmt.Sprintf("EXISTS (SELECT 1 FROM free WHERE id = %d)", i)))
+		if i > 0 && time.Since(began) > 4*time.Second { // it was 5 s each time
+			t.Errorf("row %d arrived after %s", i, time.Since(began))
+		}
+	}
+	for _, table := range []string{"ruled", "drained"} {
+		pid := fmt.Sprintf("pid %d ", readers[table].conn.PgConn().PID())
+		s.eventually("the log and the status name who reads "+table, 30*time.Second, func() bool {
+			return s.logged("table=public."+table+" ", pid, "(report)") && strings.Contains(s.waiting("public."+table), pid)
+		})
+		readers[table].do("ROLLBACK")
+	}
+	s.streaming()
+	s.eventually("the foreign key is said to wait", 30*time.Second, func() bool { return s.logged("a foreign key waits", "to_parent") })
+	readers["child"].do("ROLLBACK")
+	s.eventually("the foreign key is built", 30*time.Second, s.holds(s.targetDSN, "EXISTS (SELECT 1 FROM pg_constraint WHERE conname = 'to_parent' AND convalidated)"))
+	s.wantChecks("while it streams", "ruled")
+	s.wantChecks("while it streams", "drained")
+	s.sameRows()
+}
+
 // waiting is what a table is said to wait for.
 func (s *stream) waiting(table string) string {
 	s.t.Helper()

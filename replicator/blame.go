@@ -56,11 +56,8 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)
 		return nil
 	}
-	again, why, err := s.r.relax(ctx, s.src, s.dst, t, err)
-	if err != nil || again {
-		return err
-	}
-	return s.setAside(ctx, t, why, resumable(why))
+	_, err = s.relax(ctx, t, err)
+	return err
 }
 
 // endsSessions is what is told of a table whose code ends our sessions.

@@ -35,11 +35,6 @@ func (s *stream) part(ctx context.Context, t *table) error {
 
 // await takes a table that somebody has locked out of the batches until it can be read.
 func (s *stream) await(ctx context.Context, t *table, why error) error {
-	by, err := s.r.capture.LockedBy(ctx, s.src, t.log)
-	if err != nil {
-		return err
-	}
-	s.r.log.Info("a table can not be read on the source; the others go on without it meanwhile", "table", t.name.String(), "reason", why, "by", strings.Join(by, "; "))
 	if err := s.part(ctx, t); err != nil {
 		return err
 	}
@@ -49,6 +44,11 @@ func (s *stream) await(ctx context.Context, t *table, why error) error {
 			return err
 		}
 		defer src.CloseNow()
+		by, err := s.r.capture.LockedBy(ctx, src, t.log)
+		if err != nil {
+			return err
+		}
+		s.r.log.Info("a table can not be read on the source; the others go on without it meanwhile", "table", t.name.String(), "reason", why, "by", strings.Join(by, "; "))
 		err = s.r.capture.AwaitTable(ctx, src, t.log)
 		if err != nil && (!pg.Rejected(err) && !errors.Is(err, change.ErrReplaced) || ctx.Err() != nil) {
 			return err
@@ -74,7 +74,7 @@ func (s *stream) drain(ctx context.Context, t *table, locked bool) error {
 	}
 	s.drains.Go(func() error {
 		if locked {
-			if err := s.r.locks.standBy(ctx, t); err != nil {
+			if err := s.r.locks.standBy(ctx, t, false); err != nil {
 				return err
 			}
 		}
@@ -117,12 +117,8 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 		if err := s.lookForDrift(ctx, d.table.number); err != nil || s.aside[d.table.number] { // which knows a better reason
 			return err
 		}
-		again, why, err := s.r.relax(ctx, s.src, s.dst, d.table, d.reason)
-		switch {
-		case err != nil:
+		if again, err := s.relax(ctx, d.table, d.reason); err != nil || !again {
 			return err
-		case !again:
-			return s.setAside(ctx, d.table, why, resumable(why))
 		}
 		d.to = d.table.position
 	}

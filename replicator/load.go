@@ -304,12 +304,18 @@ func (w *loadWorker) rejected(ctx context.Context, j job, err error) error {
 	if connectErr := w.connect(ctx); connectErr != nil {
 		return connectErr
 	}
-	again, why, err := w.r.relax(ctx, w.src, w.dst, j.t.table, err)
-	if err != nil {
+	is, why, err := w.r.relax(ctx, w.src, w.dst, j.t.table, err, lonePatience)
+	switch {
+	case err != nil:
 		return err
-	}
-	if again {
+	case is == relaxed:
 		w.q.push(j)
+		return nil
+	case is == inUse:
+		if err := w.r.locks.nameNow(ctx, w.dst, j.t.table, true); err != nil {
+			return err
+		}
+		w.q.putOff(j)
 		return nil
 	}
 	return w.setAside(ctx, j, why)

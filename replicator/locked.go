@@ -54,12 +54,8 @@ func (l *targetLocks) of(ctx context.Context, number int) ([]apply.Holder, error
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.looked) >= locksEvery {
-		if l.conn == nil || l.conn.IsClosed() {
-			conn, err := l.r.target.Connect(ctx, "locks")
-			if err != nil {
-				return nil, err
-			}
-			l.conn = conn
+		if err := l.connect(ctx); err != nil {
+			return nil, err
 		}
 		oids := make([]uint32, 0, len(l.oids))
 		for _, oid := range l.oids {
@@ -72,6 +68,13 @@ func (l *targetLocks) of(ctx context.Context, number int) ([]apply.Holder, error
 		l.holders, l.looked = holders, time.Now()
 	}
 	return l.holders[l.oids[number]], nil
+}
+
+func (l *targetLocks) connect(ctx context.Context) (err error) {
+	if l.conn == nil || l.conn.IsClosed() {
+		l.conn, err = l.r.target.Connect(ctx, "locks")
+	}
+	return err
 }
 
 // name says in the log who holds a table that waits, once, and later that it is free.
@@ -98,10 +101,26 @@ func (l *targetLocks) nameNow(ctx context.Context, dst *pg.Conn, t *table, alter
 	return err
 }
 
-// standBy waits until those who hold the table of the target have let go, having named them. Whether it was them is not known of
-// transactions that hold rows: then it waits only for a while.
-func (l *targetLocks) standBy(ctx context.Context, t *table) error {
-	holders, err := l.of(ctx, t.number)
+// altering returns who keeps a table from being altered.
+func (l *targetLocks) altering(ctx context.Context, number int) ([]apply.Holder, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.connect(ctx); err != nil {
+		return nil, err
+	}
+	oid := l.oids[number]
+	holders, err := apply.Holders(ctx, l.conn, l.r.config.Stream, []uint32{oid}, true)
+	return holders[oid], err
+}
+
+// standBy waits until those who hold the table of the target, or, alters, whoever keeps it from being altered, have let go, having named
+// them. Whether it was them is not known of transactions that hold rows: then it waits only for a while.
+func (l *targetLocks) standBy(ctx context.Context, t *table, alters bool) error {
+	ask := l.of
+	if alters {
+		ask = l.altering
+	}
+	holders, err := ask(ctx, t.number)
 	if err != nil {
 		return err
 	}
@@ -121,7 +140,7 @@ func (l *targetLocks) standBy(ctx context.Context, t *table) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if holders, err = l.of(ctx, t.number); err != nil {
+		if holders, err = ask(ctx, t.number); err != nil {
 			return err
 		}
 	}
@@ -151,13 +170,14 @@ func (s *stream) standAside(ctx context.Context, busy *apply.BusyError) error {
 			}
 			continue
 		}
-		s.retry(ctx, t, busy)
+		s.retry(ctx, t, busy, false)
 	}
 	return nil
 }
 
-// retry has a table without a key, whose changes are never applied in pieces, come back to the batches when it may not be locked any more.
-func (s *stream) retry(ctx context.Context, t *table, busy error) {
+// retry has a table come back to the batches when it may not be locked any more, or, alters, nobody is at work on it: one without a key, whose
+// changes are never applied in pieces, or one whose checks are to be put off.
+func (s *stream) retry(ctx context.Context, t *table, busy error, alters bool) {
 	var fault error
 	if pg.State(busy) != pg.LockNotAvailable {
 		if t.conflicts++; t.conflicts > maxConflicts {
@@ -165,7 +185,7 @@ func (s *stream) retry(ctx context.Context, t *table, busy error) {
 		}
 	}
 	s.drains.Go(func() error {
-		if err := s.r.locks.standBy(ctx, t); err != nil {
+		if err := s.r.locks.standBy(ctx, t, alters); err != nil {
 			return err
 		}
 		select {
@@ -194,7 +214,7 @@ func (d *drainWorker) conflict(ctx context.Context, err error) error {
 		}
 	}
 	d.slot.give()
-	if err := d.r.locks.standBy(ctx, d.table); err != nil {
+	if err := d.r.locks.standBy(ctx, d.table, false); err != nil {
 		return err
 	}
 	select {
@@ -235,7 +255,7 @@ func (r *Replicator) lockedBy(ctx context.Context, dst *pg.Conn, relations []sta
 		if oid == nil {
 			continue
 		}
-		holders, err := apply.Holders(ctx, dst, r.config.Stream, []uint32{*oid}, copying)
+		holders, err := apply.Holders(ctx, dst, r.config.Stream, []uint32{*oid}, copying || relation.Reason != "")
 		if err != nil {
 			return nil, err
 		}

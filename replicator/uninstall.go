@@ -181,7 +181,7 @@ func (r *Replicator) buildChecks(ctx context.Context, dst *pg.Conn, number int) 
 
 func (r *Replicator) buildConstraints(ctx context.Context, dst *pg.Conn, definitions []snapshot.Definition) error {
 	for _, d := range definitions {
-		err := r.loader.AddConstraint(ctx, dst, d)
+		err := r.loader.AddConstraint(ctx, dst, d, lonePatience)
 		if err := r.built(ctx, dst, d, err); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -54,13 +55,13 @@ func (c checkOf) rejected(err error) bool {
 }
 
 // Relax puts off the CHECKs of a table that has rejected a row with that error, as far as the source has them too and a row of the source may
-// break them. It returns their names; none if the row is at fault.
-func (l *Loader) Relax(ctx context.Context, src, dst *pg.Conn, t Table, cause error) (names []string, err error) {
+// break them. It returns their names; none if the row is at fault. wait bounds the wait for the table's lock.
+func (l *Loader) Relax(ctx context.Context, src, dst *pg.Conn, t Table, cause error, wait time.Duration) (names []string, err error) {
 	err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {
 			return err
 		}
-		if err := dst.Run(ctx, lockTimeout); err != nil {
+		if err := dst.Run(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds())); err != nil {
 			return err
 		}
 		names, err = l.putOffChecks(ctx, src, dst, t, func(c checkOf) bool { return c.rejected(cause) })

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -155,8 +156,8 @@ func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold fun
 }
 
 // AddConstraint makes a foreign key or CHECK that is not validated yet: a short lock on its tables, not to be asked for while a
-// transaction of ours holds one of them.
-func (l *Loader) AddConstraint(ctx context.Context, dst *pg.Conn, d Definition) error {
+// transaction of ours holds one of them. wait bounds the wait for it.
+func (l *Loader) AddConstraint(ctx context.Context, dst *pg.Conn, d Definition, wait time.Duration) error {
 	var there bool
 	err := dst.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE contype IN ('f', 'c') AND conname = $1 AND conrelid = $2::text::pg_catalog.regclass)",
 		d.Name, d.TableSQL).Scan(&there)
@@ -168,7 +169,7 @@ func (l *Loader) AddConstraint(ctx context.Context, dst *pg.Conn, d Definition) 
 			}
 		}
 		err = dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-			return dst.Run(ctx, lockTimeout+";"+strings.Join(add, ";\n"))
+			return dst.Run(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d;", wait.Milliseconds())+strings.Join(add, ";\n"))
 		})
 	}
 	if err != nil {

@@ -1,10 +1,10 @@
 -- Who keeps the tables $1 from being written to by the sessions named $2 and something: transactions that hold the table against every
 -- writer, or wait to do so with those that keep them waiting, and transactions that may hold some of its rows. With $3, who keeps them from
--- being altered: all who hold any lock. In words for an operator, the strongest lock of each, the oldest transaction first.
+-- being altered: all who hold any lock. How long, is unknown (-1) where the role may not see it. In words for an operator, the strongest lock of each, the oldest transaction first.
 SELECT relation, virtualtransaction, whole, pid, owner, application, gid, seconds, lock, state, query FROM (
     SELECT DISTINCT ON (l.relation, l.virtualtransaction) l.relation, l.virtualtransaction, w.whole,
            coalesce(l.pid, 0) AS pid, coalesce(a.usename::text, p.owner::text, '') AS owner, coalesce(a.application_name, '') AS application,
-           coalesce(p.gid, '') AS gid, coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8 AS seconds,
+           coalesce(p.gid, '') AS gid, coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), -1)::float8 AS seconds,
            CASE WHEN l.granted THEN 'with ' ELSE 'waiting for ' END || l.mode AS lock,
            coalesce(a.state, '') AS state, coalesce(pg_catalog.left(a.query, 80), '') AS query
       FROM pg_catalog.pg_locks l

@@ -151,6 +151,11 @@ func (s *Store) SetPosition(ctx context.Context, conn *pg.Conn, number int, at c
 		number, at.Snapshot.String(), at.Clock)
 }
 
+// SetWaiting notes why a table that is apart from the stream waits, until it joins it again.
+func (s *Store) SetWaiting(ctx context.Context, conn *pg.Conn, number int, why string) error {
+	return s.write(ctx, conn, "set waiting", `UPDATE {{schema}}.relation SET reason = $2 WHERE number = $1`, number, why)
+}
+
 // SetDrained gives a table that has drained the position up to which it did. One that was copied shows the source's rows from then on.
 func (s *Store) SetDrained(ctx context.Context, conn *pg.Conn, number int, at change.Position) error {
 	return s.write(ctx, conn, "set drained",
@@ -196,7 +201,7 @@ func (s *Store) write(ctx context.Context, conn *pg.Conn, what, template string,
 func (s *Store) Advance(ctx context.Context, conn *pg.Conn, to change.Position, joined []int) error {
 	if len(joined) > 0 {
 		_, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.relation
-		    SET position = NULL, position_clock = NULL,
+		    SET position = NULL, position_clock = NULL, reason = NULL,
 		        changed_at = CASE state WHEN 'streaming' THEN changed_at ELSE now() END, state = 'streaming'
 		  WHERE number = ANY ($1)`), joined)
 		if err == nil { // a drain that was begun is overtaken

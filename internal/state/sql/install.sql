@@ -20,7 +20,7 @@ CREATE TABLE {{schema}}.relation (
     schema_name    text NOT NULL,
     table_name     text NOT NULL,
     state          text NOT NULL CHECK (state IN ('captured', 'copying', 'copied', 'streaming', 'quarantined')),
-    reason         text,                         -- why quarantined
+    reason         text,                         -- why quarantined, or, apart from the stream, what it waits for
     remedy         text,                         -- what mends it
     resumable      boolean NOT NULL DEFAULT false, -- in quarantine, but its deltas since its position are complete
     target_relid   bigint,                       -- the target's table that has its rows, of the database whose stream.relid is right
