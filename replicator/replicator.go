@@ -78,8 +78,10 @@ func (r *Replicator) reload() {
 
 // migrate brings the layouts that an older pgibex has made to this one's, and refuses those of a newer one.
 func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
-	_, err := r.store.Stream(ctx, dst) // other errors are met again by whoever needs it
+	_, err := r.store.Stream(ctx, dst)
 	switch other, ok := errors.AsType[*state.VersionError](err); {
+	case pg.State(err) != "":
+		return err // what the state itself lacks is told by what needs it: uninstall does not
 	case ok && other.Version > state.Version:
 		return err
 	case ok:
