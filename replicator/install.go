@@ -45,8 +45,11 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	for _, warning := range s.warnings {
 		b.WriteString("-- " + strings.ReplaceAll(warning, "\n", " ") + "\n")
 	}
-	if _, err := r.capture.ID(ctx, s.src); errors.Is(err, capture.ErrMissing) {
+	switch _, err := r.capture.ID(ctx, s.src); {
+	case errors.Is(err, capture.ErrMissing):
 		b.WriteString("-- once\n" + r.capture.PlanStream())
+	case err != nil:
+		return err
 	}
 	number := 0
 	for _, t := range s.captured {
