@@ -58,7 +58,7 @@ var sequences = []Hostility{
 	{Kind: "sequence", On: Source, Name: "dropped on the source", Is: Either, About: "{free}", Do: "DROP SEQUENCE {free}", Write: "SELECT 1", MendSource: "SET ROLE {owner}; CREATE SEQUENCE {free}"},
 	{Kind: "sequence", On: Source, Name: "no right on the source", Is: Named, About: "{free}", Do: "ALTER SEQUENCE {free} OWNER TO {weak}", Write: next, MendSource: "ALTER SEQUENCE {free} OWNER TO {owner}"},
 	{Kind: "sequence", On: Source, Name: "its owner's rights revoked on the source", Is: Named, About: "{free}", Do: "REVOKE ALL ON SEQUENCE {free} FROM {owner}", Write: next, MendSource: "GRANT ALL ON SEQUENCE {free} TO {owner}"},
-	{Kind: "sequence", On: Source, Name: "locked on the source", Is: Waits, Held: true, About: "{free}", Do: "ALTER SEQUENCE {free} RESTART 77", Write: "SELECT 1"},
+	{Kind: "sequence", On: Source, Name: "locked on the source", Is: Waits, Held: true, About: "{free}", Do: "ALTER SEQUENCE {free} OWNER TO {owner}", Write: "SELECT 1"}, // RESTART locks nobody out before 10
 	{Kind: "sequence", On: Source, Name: "set back on the source", Is: Harmless, About: "{free}", Do: "SELECT setval('{free}', 3)", Write: next},
 	{Kind: "sequence", On: Source, Name: "downwards on the source", Is: Either, About: "{free}", Do: "ALTER SEQUENCE {free} INCREMENT -1 MINVALUE -100 MAXVALUE 100000000 RESTART -5", Write: next, MendSource: "ALTER SEQUENCE {free} INCREMENT 1 NO MAXVALUE MINVALUE 1 RESTART 7"},
 	{Kind: "sequence", On: Source, Name: "owned by a column on the source", Is: Harmless, About: "{free}", Do: "ALTER SEQUENCE {free} OWNED BY {t}.{int}", Write: next, MendSource: "ALTER SEQUENCE {free} OWNED BY NONE"},
