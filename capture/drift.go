@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -47,11 +46,10 @@ func (c *Capture) Look(ctx context.Context, conn *pg.Conn) (seen Seen, err error
 // tornLooks bounds how often a look is repeated that met a DROP.
 const tornLooks = 5
 
-// torn says whether a type was dropped while its column, as the snapshot has it, was read: format_type goes by the catalog of the moment.
+// torn says whether the look met a DROP of a type of a captured table.
 func (s Seen) torn() bool {
 	for _, t := range s.Tables {
-		is := s.Catalog.Tables[t.Name]
-		if is != nil && slices.ContainsFunc(is.Columns, func(c catalog.Column) bool { return strings.Contains(c.Type, "???") }) {
+		if is := s.Catalog.Tables[t.Name]; is != nil && is.Torn() {
 			return true
 		}
 	}

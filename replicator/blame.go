@@ -42,7 +42,7 @@ func (s *stream) blame(ctx context.Context, err error) error {
 	case deferred: // the next batch finds out whose it is
 		return nil
 	}
-	if err := s.lookForDrift(ctx, tableErr.Table); err != nil { // which knows a better reason, if it is one
+	if err := s.lookForDrift(ctx); err != nil { // which knows a better reason, if it is one
 		return err
 	}
 	t, there := s.tables[tableErr.Table]

@@ -1,7 +1,6 @@
 package replicator
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/hint"
@@ -109,7 +107,7 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err != nil {
 		return nil, err
 	}
-	quarantined, missing, err := r.incomplete(ctx, relations)
+	quarantined, missing, err := r.incomplete(ctx, dst, relations)
 	if err != nil {
 		return nil, err
 	}
@@ -156,18 +154,18 @@ func (r *Replicator) notSet(ctx context.Context, dst *pg.Conn, relations []state
 
 // incomplete says why tables may lack something: those in quarantine, and those of which the daemon, which looks for that now and then only,
 // does not know it yet.
-func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation) (quarantined, reasons []string, err error) {
+func (r *Replicator) incomplete(ctx context.Context, dst *pg.Conn, relations []state.Relation) (quarantined, reasons []string, err error) {
 	src, err := r.source.Connect(ctx, "catchup")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer src.CloseNow()
-	seen, err := r.capture.Look(ctx, src)
-	if err != nil {
+	now := &sides{src: src, dst: dst}
+	if err := now.read(ctx, r.capture); err != nil {
 		return nil, nil, err
 	}
 	for _, relation := range relations {
-		why := troubled(seen, relation)
+		why := now.judge(relation)
 		switch {
 		case why == nil:
 		case relation.State == state.Quarantined:
@@ -176,7 +174,7 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 			reasons = append(reasons, fmt.Sprintf("%s: %s; %s", relation.Name, why, hint.Of(why)))
 		}
 	}
-	omitted, err := r.omitted(ctx, src, seen.Catalog, carriedBy(relations))
+	omitted, err := r.omitted(ctx, src, now.source, carriedBy(relations))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,23 +187,6 @@ func (r *Replicator) incomplete(ctx context.Context, relations []state.Relation)
 	}
 	slices.Sort(reasons)
 	return quarantined, reasons, nil
-}
-
-// troubled says what is wrong with a table of the stream, with what mends it: what is to be seen on the source now, else why it is in
-// quarantine, else what has become of the target's. Whoever asks is told the same.
-func troubled(seen capture.Seen, relation state.Relation) error {
-	_, there := capturedAs(seen.Tables, relation.Number)
-	switch drift := seen.Drift[relation.Number]; {
-	case drift != nil:
-		return drift
-	case relation.State == state.Quarantined:
-		return hint.With(errors.New(relation.Reason), "%s", cmp.Or(relation.Remedy, "mend the cause, then: pgibex resync "+relation.Name.String()))
-	case seen.Catalog.Tables[relation.Name] == nil:
-		return hint.With(errors.New("the table is gone on the source"), "%s", capture.Gone(relation.Name))
-	case !there:
-		return notCaptured(relation.Name)
-	}
-	return moved(relation)
 }
 
 func carriedBy(relations []state.Relation) func(catalog.Name) bool {

@@ -114,7 +114,7 @@ func (s *stream) rejoin(ctx context.Context, d drained) error {
 	d.table.drains, d.table.backlog = false, 0
 	if d.reason != nil {
 		s.tables[d.table.number] = d.table
-		if err := s.lookForDrift(ctx, d.table.number); err != nil || s.aside[d.table.number] { // which knows a better reason
+		if err := s.lookForDrift(ctx); err != nil || s.aside[d.table.number] { // which knows a better reason
 			return err
 		}
 		if again, err := s.relax(ctx, d.table, d.reason); err != nil || !again {

@@ -72,6 +72,9 @@ func (r *Replicator) take(ctx context.Context, s *sides) error {
 	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
 		return refuse(problems, err)
 	}
+	if err := r.store.NoteTargets(ctx, s.dst); err != nil {
+		return err
+	}
 	if s.promoted {
 		if err := r.store.Distrust(ctx, s.dst); err != nil {
 			return err

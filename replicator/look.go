@@ -96,23 +96,23 @@ func (r *Replicator) connect(ctx context.Context, s *sides) (err error) {
 	return err
 }
 
-// load reads the catalogs of both sides, and what is captured.
-func (s *sides) load(ctx context.Context, c *capture.Capture) (err error) {
-	if err := s.loadSource(ctx, c); err != nil {
+// load reads the catalogs of both sides, what is captured, and which values the source's tables exclude.
+func (s *sides) load(ctx context.Context, c *capture.Capture) error {
+	if err := s.read(ctx, c); err != nil {
 		return err
 	}
-	s.target, err = catalog.Load(ctx, s.dst)
-	return err
+	return s.source.LoadExclusives(ctx, s.src)
 }
 
-// loadSource reads the source's catalog, what is captured there, and what others have done to that.
-func (s *sides) loadSource(ctx context.Context, c *capture.Capture) error {
+// read reads the catalogs of both sides, what is captured, and what others have done to that.
+func (s *sides) read(ctx context.Context, c *capture.Capture) error {
 	seen, err := c.Look(ctx, s.src)
 	if err != nil {
 		return err
 	}
 	s.source, s.captured, s.drift = seen.Catalog, seen.Tables, seen.Drift
-	return s.source.LoadExclusives(ctx, s.src)
+	s.target, err = catalog.Look(ctx, s.dst)
+	return err
 }
 
 func refuse(problems []string, err error) error {

@@ -69,13 +69,13 @@ func counted(problems []Problem, tables int) string {
 }
 
 // problems fills in what is wrong with the stream's tables, and what it does not carry.
-func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []state.Relation, status *Status) error {
-	seen, err := r.capture.Look(ctx, src)
-	if err != nil {
+func (r *Replicator) problems(ctx context.Context, src, dst *pg.Conn, relations []state.Relation, status *Status) error {
+	now := &sides{src: src, dst: dst}
+	if err := now.read(ctx, r.capture); err != nil {
 		return err
 	}
 	for _, relation := range relations {
-		why := troubled(seen, relation)
+		why := now.judge(relation)
 		if why == nil {
 			continue
 		}
@@ -88,7 +88,7 @@ func (r *Replicator) problems(ctx context.Context, src *pg.Conn, relations []sta
 		}
 		status.Problems = append(status.Problems, Problem{kind, relation.Name.String(), why.Error(), hint.Of(why)})
 	}
-	omitted, err := r.omitted(ctx, src, seen.Catalog, carriedBy(relations))
+	omitted, err := r.omitted(ctx, src, now.source, carriedBy(relations))
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,7 @@ func passes(err error) bool {
 }
 
 // errAnew asks for a new beginning: what is to be carried has changed.
-var errAnew = errors.New("the source's tables have changed")
+var errAnew = errors.New("the stream's tables have changed")
 
 // reach connects once.
 func reach(ctx context.Context, servers ...pg.Server) error {

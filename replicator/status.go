@@ -124,7 +124,7 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return status, r.problems(ctx, src, relations, status)
+	return status, r.problems(ctx, src, dst, relations, status)
 }
 
 func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream state.Stream, status *Status) error {

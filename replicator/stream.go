@@ -138,19 +138,15 @@ func (s *stream) accept(ctx context.Context, t *table) error {
 		return nil
 	}
 	if t.apply == nil { // its key's index was only built now
-		target, err := catalog.Load(ctx, s.dst)
+		now, err := catalog.Look(ctx, s.dst)
 		if err != nil {
 			return err
 		}
-		switch there := target.Tables[t.name]; {
-		case there == nil:
-			return s.setAside(ctx, t, goneThere(t.name), false)
-		case t.load.Target != nil && there.OID != t.load.Target.OID:
-			return s.setAside(ctx, t, replacedThere(t.name), false)
+		s.tables[t.number] = t
+		if why := judgeTarget(s.relation(t), t.load.Source, now.Tables[t.name]); why != nil {
+			return s.setAside(ctx, t, why, false)
 		}
-		if t.wireApply(target); t.apply == nil {
-			return s.setAside(ctx, t, errors.New(catalog.Keyless(t.load.Source, t.load.Target)), false)
-		}
+		t.wireApply(now)
 	}
 	s.tables[t.number] = t
 	s.last = change.Snapshot{} // look at it, whether or not anything has happened since

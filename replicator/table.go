@@ -2,9 +2,7 @@ package replicator
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/pgibex/pgibex/apply"
 	"github.com/pgibex/pgibex/capture"
@@ -25,13 +23,13 @@ type table struct {
 	reason   string
 	method   state.Method    // how it is copied
 	position change.Position // its own; zero while it shares the stream's
+	oid      uint32          // of the target's table that has its rows, as the state has it
 
-	captured capture.Table
-	load     snapshot.Table
-	apply    *apply.Table
-	log      *capture.Log
-	backlog  int64 // bytes, while it drains
-	drains   bool  // a drain is under way
+	load    snapshot.Table
+	apply   *apply.Table
+	log     *capture.Log
+	backlog int64 // bytes, while it drains
+	drains  bool  // a drain is under way
 
 	conflicts int // in a row, of a table without a key
 }
@@ -42,7 +40,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.loadSource(ctx, r.capture); err != nil { // to install may have taken hours
+	if err := s.load(ctx, r.capture); err != nil { // to install may have taken hours
 		return nil, err
 	}
 	byNumber := map[int]capture.Table{}
@@ -52,20 +50,14 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 	var tables []*table
 	logged := map[int]*catalog.Table{}
 	for _, relation := range relations {
-		t := &table{number: relation.Number, name: relation.Name, state: relation.State, reason: relation.Reason, method: relation.Method, position: relation.Position}
+		t := &table{number: relation.Number, name: relation.Name, state: relation.State, reason: relation.Reason, method: relation.Method, position: relation.Position, oid: relation.TargetOID}
 		tables = append(tables, t)
+		why := s.judge(relation)
 		if t.state == state.Quarantined {
-			if err := r.judgeAgain(ctx, s.dst, t, t.at(s.position), s.drift[t.number]); err != nil {
+			if err := r.judgeAgain(ctx, s.dst, t, t.at(s.position), why); err != nil {
 				return nil, err
 			}
 			continue
-		}
-		captured, there := byNumber[t.number]
-		why := s.unfit(t, captured, there)
-		if why == nil {
-			if why = moved(relation); why == nil {
-				why = s.misfit(captured, t.state, t.method)
-			}
 		}
 		if why != nil {
 			if err := r.quarantine(ctx, s.dst, t, t.at(s.position), why, false); err != nil {
@@ -73,7 +65,7 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 			}
 			continue
 		}
-		t.wire(captured, s)
+		t.wire(byNumber[t.number], s)
 		logged[t.number] = t.load.Source
 	}
 	logs, err := r.capture.Logs(ctx, s.src, logged)
@@ -93,7 +85,6 @@ func (r *Replicator) known(ctx context.Context, s *sides) ([]*table, error) {
 func (t *table) wire(captured capture.Table, s *sides) {
 	target := s.target.Tables[t.name]
 	source := captured.Captured(s.source.Tables[t.name], generated(target)...)
-	t.captured = captured
 	t.load = snapshot.Table{Number: t.number, Source: source, Target: target, Method: t.method}
 	t.wireApply(s.target)
 }
@@ -110,6 +101,9 @@ func (t *table) setMethod(method state.Method) { t.method, t.load.Method = metho
 
 // generated are the columns that the target computes itself.
 func generated(target *catalog.Table) (names []string) {
+	if target == nil {
+		return nil
+	}
 	for _, c := range target.Columns {
 		if c.Generated {
 			names = append(names, c.Name)
@@ -118,54 +112,12 @@ func generated(target *catalog.Table) (names []string) {
 	return names
 }
 
-// unfit says why a table cannot be followed as the source is now, with what mends it.
-func (s *sides) unfit(t *table, captured capture.Table, there bool) error {
-	switch {
-	case !there:
-		return notCaptured(t.name)
-	case captured.Name != t.name:
-		return hint.With(fmt.Errorf("the source captures %s under its number", captured.Name), "pgibex resync %s", t.name)
-	case s.drift[t.number] != nil:
-		return s.drift[t.number]
-	}
-	return nil
-}
-
-func notCaptured(name catalog.Name) error {
-	return hint.With(errors.New("the source no longer captures it"), "pgibex resync %s", name)
-}
-
-// misfit says why a captured table cannot be written to the target as the target is now.
-func (s *sides) misfit(captured capture.Table, in state.State, how state.Method) error {
-	target := s.target.Tables[captured.Name]
-	if target == nil {
-		return goneThere(captured.Name)
-	}
-	source := captured.Captured(s.source.Tables[captured.Name], generated(target)...)
-	why := ""
-	if problems, _ := catalog.Fit(source, target); len(problems) > 0 {
-		why = problems[0]
-	} else if in != state.Captured && in != state.Copying || how == state.Repair { // else its indexes may be dropped for the copy
-		why = catalog.Keyless(source, target)
-	}
-	if why == "" {
+// judgeAgain replaces the reason of a table in quarantine by what is wrong with it now: the remedy is another.
+func (r *Replicator) judgeAgain(ctx context.Context, dst *pg.Conn, t *table, at change.Position, why error) error {
+	if why == nil || why.Error() == t.reason {
 		return nil
 	}
-	return hint.With(errors.New(why), "when that is mended: pgibex resync %s", captured.Name)
-}
-
-// What is told of a table while a command works on it.
-const (
-	beingCaptured = "it is being captured anew"
-	beingRemoved  = "it is being removed from the stream"
-)
-
-// judgeAgain replaces the reason of a table in quarantine by what others have done to it on the source since: its remedy is another.
-func (r *Replicator) judgeAgain(ctx context.Context, dst *pg.Conn, t *table, at change.Position, drift error) error {
-	if drift == nil || drift.Error() == t.reason || strings.HasSuffix(t.reason, beingCaptured) || strings.HasSuffix(t.reason, beingRemoved) {
-		return nil
-	}
-	return r.quarantine(ctx, dst, t, at, drift, false)
+	return r.quarantine(ctx, dst, t, at, why, false)
 }
 
 // quarantine sets a table aside with a reason, and says so. at is the position up to which it has been applied.

@@ -60,7 +60,7 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	}
 	if time.Since(s.upkeep.drift) > driftEvery {
 		s.upkeep.drift = time.Now()
-		if err := s.lookForDrift(ctx, 0); err != nil {
+		if err := s.lookForDrift(ctx); err != nil {
 			return err
 		}
 	}
@@ -142,33 +142,51 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 	return nil
 }
 
-// lookForDrift sets tables aside that others have changed on the source so that their deltas can not be trusted, or on the target, and
-// reports tables that have come. failed is the table that could not be written to; 0 if there is none.
-func (s *stream) lookForDrift(ctx context.Context, failed int) error {
-	seen, err := s.r.capture.Look(ctx, s.src)
-	if err != nil {
+// lookForDrift sets tables aside that others have changed on either side so that they cannot follow the source, begins again where the
+// target's columns are others and still fit, and reports tables that have come.
+func (s *stream) lookForDrift(ctx context.Context) error {
+	now := &sides{src: s.src, dst: s.dst}
+	if err := now.read(ctx, s.r.capture); err != nil {
 		return err
 	}
+	var again error
 	for _, t := range s.all {
-		why := seen.Drift[t.number]
+		var err error
+		why, target := now.judge(s.relation(t)), now.target.Tables[t.name]
 		switch {
+		case why == nil && t.load.Target != nil && reshaped(t.load.Target, target):
+			again = fmt.Errorf("%w: the columns of %s on the target are others", errAnew, t.name)
 		case why == nil:
-			continue
 		case s.aside[t.number]:
 			err = s.r.judgeAgain(ctx, s.dst, t, t.at(s.position), why)
 		case s.tables[t.number] == nil: // it is being copied, or drains: whoever does so has to let go of it first
-			err = fmt.Errorf("%w: %w", errAnew, why)
+			again = fmt.Errorf("%w: %w", errAnew, why)
 		default:
 			err = s.setAside(ctx, t, why, false)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("set %s aside: %w", t.name, err)
 		}
 	}
-	if err := s.lookForDriftThere(ctx, seen.Catalog, failed); err != nil {
-		return err
+	if again != nil {
+		return again
 	}
-	return s.lookForNew(ctx, seen.Catalog)
+	return s.lookForNew(ctx, now.source)
+}
+
+// relation is a table as this process has it. One that another goroutine has at the moment counts as one being copied: its key may be missing.
+func (s *stream) relation(t *table) state.Relation {
+	relation := state.Relation{Number: t.number, Name: t.name, State: state.Copying, TargetOID: t.oid}
+	if t.load.Target != nil {
+		relation.TargetOID = t.load.Target.OID
+	}
+	switch {
+	case s.aside[t.number]:
+		relation.State, relation.Reason, relation.Remedy = state.Quarantined, t.reason, ""
+	case s.tables[t.number] != nil:
+		relation.State = t.state
+	}
+	return relation
 }
 
 // lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.

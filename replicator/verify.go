@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
@@ -105,16 +104,16 @@ func (r *Replicator) verifySequences(ctx context.Context, s *sides, v *verify.Ve
 }
 
 func (s *sides) pair(relation state.Relation) (pair verify.Pair, why, remedy string) {
-	captured, _ := capturedAs(s.captured, relation.Number)
-	trouble := troubled(capture.Seen{Catalog: s.source, Tables: s.captured, Drift: s.drift}, relation)
+	trouble := s.judge(relation)
 	switch {
-	case relation.State == state.Quarantined:
+	case trouble != nil && relation.State == state.Quarantined:
 		return pair, "in quarantine: " + trouble.Error(), hint.Of(trouble)
-	case relation.State != state.Streaming && relation.State != state.Copied:
-		return pair, "not copied yet", ""
 	case trouble != nil:
 		return pair, trouble.Error(), hint.Of(trouble)
+	case relation.State != state.Streaming && relation.State != state.Copied:
+		return pair, "not copied yet", ""
 	}
+	captured, _ := capturedAs(s.captured, relation.Number)
 	source, target := s.source.Tables[relation.Name], s.target.Tables[relation.Name]
 	return verify.Pair{Number: relation.Number, Source: captured.Captured(source, generated(target)...), Target: target}, "", ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,28 @@ var (
 // Catalog is what one database has.
 type Catalog struct {
 	Tables map[Name]*Table
+}
+
+// Look reads the catalogs in one snapshot: read one after the other, a DROP TABLE in between looks like a table without its columns.
+func Look(ctx context.Context, conn *pg.Conn) (c *Catalog, err error) {
+	for range tornLooks {
+		err = conn.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) (err error) {
+			c, err = Load(ctx, conn)
+			return err
+		})
+		if err != nil || !slices.ContainsFunc(slices.Collect(maps.Values(c.Tables)), (*Table).Torn) {
+			break
+		}
+	}
+	return c, err
+}
+
+// tornLooks bounds how often a look is repeated that met a DROP.
+const tornLooks = 5
+
+// Torn says whether a type was dropped while its column, as the snapshot has it, was read: format_type goes by the catalog of the moment.
+func (t *Table) Torn() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return strings.Contains(c.Type, "???") })
 }
 
 // Load reads the catalogs of a database as they are now.

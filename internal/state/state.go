@@ -101,8 +101,8 @@ type Relation struct {
 	Method Method
 	// Resumable: in quarantine, but its deltas since its position are complete.
 	Resumable bool
-	// TargetOID is the target's table that has its rows, as far as is known, and TargetNow the one that has its name; 0 if there is none.
-	TargetOID, TargetNow uint32
+	// TargetOID is the target's table that the rows were written to since its copy began; 0 if that is not known.
+	TargetOID uint32
 	// Position is the table's own, zero while it shares the stream's.
 	Position      change.Position
 	RowsEstimated int64
@@ -133,7 +133,7 @@ func (s *Store) Install(ctx context.Context, conn *pg.Conn, sourceID string) err
 		if err := conn.Run(ctx, s.SQL(installSQL)); err != nil {
 			return fmt.Errorf("create the stream's state on the target: %w", err)
 		}
-		_, err := conn.Exec(ctx, s.SQL("INSERT INTO {{schema}}.stream (version, source_id, relid) VALUES ($1, $2, "+ownRelid+")"), Version, sourceID)
+		_, err := conn.Exec(ctx, s.SQL("INSERT INTO {{schema}}.stream (version, source_id, relation_relid) VALUES ($1, $2, '{{schema}}.relation'::pg_catalog.regclass)"), Version, sourceID)
 		return err
 	})
 }
@@ -142,10 +142,6 @@ func (s *Store) Install(ctx context.Context, conn *pg.Conn, sourceID string) err
 func (s *Store) Uninstall(ctx context.Context, conn *pg.Conn) error {
 	return conn.Run(ctx, s.SQL("DROP SCHEMA IF EXISTS {{schema}} CASCADE"))
 }
-
-// knowTargets notes, once the whole database was restored from a dump, or its state migrated, the tables that have the rows now.
-const knowTargets = "UPDATE {{schema}}.relation SET target_relid = " + targetNow + " FROM {{schema}}.stream WHERE state <> 'captured' AND relid IS DISTINCT FROM " + ownRelid + ";" +
-	"UPDATE {{schema}}.stream SET relid = " + ownRelid + " WHERE relid IS DISTINCT FROM " + ownRelid
 
 // Take makes this process the one that may write: whoever took the stream before is refused from now on,
 // once its transactions in flight have ended.
@@ -159,9 +155,6 @@ func (s *Store) Take(ctx context.Context, conn *pg.Conn) error {
 	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		// FOR UPDATE conflicts with the FOR KEY SHARE of Hold, which a mere UPDATE would not.
 		if err := conn.Run(ctx, s.SQL("SELECT FROM {{schema}}.stream FOR UPDATE")); err != nil {
-			return err
-		}
-		if err := conn.Run(ctx, s.SQL(knowTargets)); err != nil {
 			return err
 		}
 		return conn.QueryRow(ctx, s.SQL("UPDATE {{schema}}.stream SET generation = generation + 1 RETURNING generation")).Scan(&generation)
@@ -232,16 +225,10 @@ func (s *Store) Stream(ctx context.Context, conn *pg.Conn) (Stream, error) {
 	return st, err
 }
 
-const (
-	// ownRelid is the OID of the state's own table. All OIDs are others where the database was restored from a dump.
-	ownRelid = "'{{schema}}.stream'::pg_catalog.regclass::oid::bigint"
-	// targetNow is the OID of the target's table that has a relation's name.
-	targetNow = "(SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = schema_name AND c.relname = table_name)"
+const relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, " + targetOID + ", position, position_clock, rows_estimated, changed_at"
 
-	relationColumns = "number, schema_name, table_name, state, coalesce(reason, ''), coalesce(remedy, ''), method, resumable, " +
-		"coalesce(CASE WHEN (SELECT relid FROM {{schema}}.stream) = " + ownRelid + " THEN target_relid END, 0), coalesce(" + targetNow + ", 0), " +
-		"position, position_clock, rows_estimated, changed_at"
-)
+// targetOID is 0 in a target that was restored from a dump: all its tables have other OIDs, and the rows that belong to the state.
+const targetOID = "CASE WHEN (SELECT relation_relid FROM {{schema}}.stream) = '{{schema}}.relation'::pg_catalog.regclass::bigint THEN coalesce(target_relid, 0) ELSE 0 END"
 
 // Relations reads the state of every table, by number.
 func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error) {
@@ -255,7 +242,7 @@ func (s *Store) Relations(ctx context.Context, conn *pg.Conn) ([]Relation, error
 		var r Relation
 		var text *string
 		var clock *time.Time
-		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &r.TargetOID, &r.TargetNow, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
+		err := rows.Scan(&r.Number, &r.Schema, &r.Name.Relation, &r.State, &r.Reason, &r.Remedy, &r.Method, &r.Resumable, &r.TargetOID, &text, &clock, &r.RowsEstimated, &r.ChangedAt)
 		if err != nil {
 			return nil, err
 		}

@@ -26,8 +26,26 @@ func (s *Store) Add(ctx context.Context, conn *pg.Conn, number int, name catalog
 // SetCopying begins the copy of the table; everything committed after the position is in its deltas.
 func (s *Store) SetCopying(ctx context.Context, conn *pg.Conn, number int, from change.Position) error {
 	return s.write(ctx, conn, "set copying",
-		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, remedy = NULL, target_relid = `+targetNow+`, position = $2, position_clock = $3, changed_at = now() WHERE number = $1`,
+		`UPDATE {{schema}}.relation SET state = 'copying', reason = NULL, remedy = NULL, position = $2, position_clock = $3, changed_at = now(),
+		        target_relid = `+targetNow+` WHERE number = $1`,
 		number, from.Snapshot.String(), from.Clock)
+}
+
+// targetNow is the OID of the table that has a relation's name on the target.
+const targetNow = "(SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = schema_name AND c.relname = table_name)"
+
+// NoteTargets notes which tables of the target have the rows, where that is not known: an older pgibex did not note it, and after a restore
+// from a dump they are others. Of a table in quarantine it stays unknown.
+func (s *Store) NoteTargets(ctx context.Context, conn *pg.Conn) error {
+	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
+		tag, err := conn.Exec(ctx, s.SQL(`UPDATE {{schema}}.stream SET relation_relid = '{{schema}}.relation'::pg_catalog.regclass::bigint
+			WHERE generation = $1 AND relation_relid IS DISTINCT FROM '{{schema}}.relation'::pg_catalog.regclass::bigint`), s.generation.Load())
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = conn.Exec(ctx, s.SQL("UPDATE {{schema}}.relation SET target_relid = CASE WHEN state IN ('copying', 'copied', 'streaming') THEN "+targetNow+" END"))
+		return err
+	})
 }
 
 // Resume lets a table in quarantine go on from its position.
@@ -169,7 +187,6 @@ func (s *Store) Quarantine(ctx context.Context, conn *pg.Conn, number int, why e
 	return s.write(ctx, conn, "quarantine",
 		`UPDATE {{schema}}.relation
 		    SET state = 'quarantined', reason = $2, remedy = $6, resumable = $3, changed_at = now(),
-		        target_relid = coalesce(target_relid, `+targetNow+`),
 		        position = coalesce(position, $4), position_clock = coalesce(position_clock, $5)
 		  WHERE number = $1`,
 		number, why.Error(), resumable, at.Snapshot.String(), at.Clock, hint.Of(why))

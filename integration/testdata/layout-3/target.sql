@@ -78,9 +78,9 @@ CREATE TABLE pgibex_it.stream (
     "position" text,
     position_clock timestamp with time zone,
     source_wal text,
+    relation_relid bigint,
     sequences_at timestamp with time zone,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    relid bigint,
     CONSTRAINT stream_singleton_check CHECK (singleton)
 );
 
@@ -118,7 +118,7 @@ INSERT INTO pgibex_it.relation VALUES (4, 'public', 'keyless', 'streaming', NULL
 INSERT INTO pgibex_it.relation VALUES (5, 'public', 'odd', 'quarantined', 'copy public.odd: the target rejects the row (id)=(1), column v: value too long for type character varying(3) (SQLSTATE 22001)', 'mend the cause, then: pgibex resync public.odd; or exclude it, then: pgibex remove public.odd', false, NULL, 'load', '{{position}}', now(), 0, now());
 INSERT INTO pgibex_it.relation VALUES (1, 'public', 'draining', 'streaming', NULL, NULL, false, NULL, 'load', '{{position}}', now(), 0, now());
 INSERT INTO pgibex_it.relation VALUES (6, 'public', 'half', 'copying', NULL, NULL, false, NULL, 'load', '{{later}}', now(), 5000, now());
-INSERT INTO pgibex_it.stream VALUES (true, 3, 'X247ITDVCUZQOCXGJDHRS3DHPF', 3, 3, '{{position}}', now(), '1:0/1000000', now(), now(), NULL);
+INSERT INTO pgibex_it.stream VALUES (true, 3, 'X247ITDVCUZQOCXGJDHRS3DHPF', 3, 3, '{{position}}', now(), '1:0/1000000', NULL, now(), now());
 
 ALTER TABLE ONLY pgibex_it.chunk
     ADD CONSTRAINT chunk_pkey PRIMARY KEY (number, chunk);

@@ -10,9 +10,9 @@ CREATE TABLE {{schema}}.stream (
     position       text,                         -- txid_snapshot of the source that the tables without a position of their own equal
     position_clock timestamptz,                  -- the source's clock when it was taken
     source_wal     text,                         -- how far the source's log went then: timeline:LSN
+    relation_relid bigint,                       -- the OID of table relation here when its target_relid were noted: a restored dump has others
     sequences_at   timestamptz,                  -- the source's clock before its sequences were last read, of which those set are set
-    updated_at     timestamptz NOT NULL DEFAULT now(),
-    relid          bigint                        -- this table: it is another when all of it was restored from a dump
+    updated_at     timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE {{schema}}.relation (
@@ -23,7 +23,7 @@ CREATE TABLE {{schema}}.relation (
     reason         text,                         -- why quarantined, or, apart from the stream, what it waits for
     remedy         text,                         -- what mends it
     resumable      boolean NOT NULL DEFAULT false, -- in quarantine, but its deltas since its position are complete
-    target_relid   bigint,                       -- the target's table that has its rows, of the database whose stream.relid is right
+    target_relid   bigint,                       -- OID of the target's table that has the rows, since its copy began
     method         text NOT NULL DEFAULT 'load' CHECK (method IN ('load', 'repair', 'replace')), -- how it is copied
     position       text,                         -- the table's own position; null: the stream's
     position_clock timestamptz,
