@@ -159,7 +159,7 @@ func overriding(columns []catalog.Column) string {
 func removeMatching(target *catalog.Table, unique *catalog.Unique, key []catalog.Column, from string) string {
 	on := make([]string, len(key))
 	for i, c := range key {
-		on[i] = fmt.Sprintf("t.%s %s s.%s", pg.Ident(c.Name), unique.Equal[i], pg.Ident(c.Name))
+		on[i] = fmt.Sprintf("%s %s s.%s", c.Comparable("t."+pg.Ident(c.Name)), unique.Equal[i], pg.Ident(c.Name))
 	}
 	return fmt.Sprintf("DELETE FROM ONLY %s t USING %s s WHERE %s", target.SQL(), from, strings.Join(on, " AND "))
 }

@@ -144,8 +144,8 @@ func (s script) triggers(number int, t *catalog.Table) string {
 	} else {
 		var same []string
 		for i, c := range t.KeyColumns() {
-			name := pg.Ident(c.Name)
-			same = append(same, fmt.Sprintf("OLD.%s %s NEW.%s", name, t.Key.Equal[i], name))
+			was, is := c.Comparable("OLD."+pg.Ident(c.Name)), c.Comparable("NEW."+pg.Ident(c.Name))
+			same = append(same, fmt.Sprintf("%s %s %s", was, t.Key.Equal[i], is))
 		}
 		update = fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s OR %s END", strings.Join(same, " AND "), insert, remove, insert)
 	}

@@ -278,7 +278,7 @@ func rowsSQL(t *catalog.Table, from []string, condition string) string {
 	for i, c := range t.KeyColumns() {
 		column := "t." + pg.Ident(c.Name)
 		fields = append(fields, fmt.Sprintf("coalesce(%s, d.%s)", column, names[i]))
-		on = append(on, fmt.Sprintf("%s %s d.%s", column, t.Key.Equal[i], names[i]))
+		on = append(on, fmt.Sprintf("%s %s d.%s", c.Comparable(column), t.Key.Equal[i], names[i]))
 	}
 	for _, c := range NotKey(t) {
 		fields = append(fields, "t."+pg.Ident(c.Name))

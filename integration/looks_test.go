@@ -254,6 +254,26 @@ func (s *stream) mend() {
 	}
 }
 
+// TestTargetRestoredFromADump: all tables have other OIDs, the stream's own too, and the rows that belong to its state.
+func TestTargetRestoredFromADump(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY)")
+	s.src("INSERT INTO a VALUES (1, 'x')")
+	s.catchUp()
+	const again = "CREATE TABLE restored (LIKE %s INCLUDING ALL); INSERT INTO restored SELECT * FROM %s; DROP TABLE %s; ALTER TABLE restored RENAME TO %s;"
+	s.dst(in("a", again) + in("b", again) + "SET search_path = pgibex_it;" + in("relation", again))
+	if told := s.toldByStatus(); len(told) > 0 {
+		t.Errorf("it is told %v", told)
+	}
+	s.src("INSERT INTO a VALUES (2, 'y')")
+	s.catchUp()
+	s.equal()
+	s.dst(in("a", again)) // which is known by now
+	if told := s.toldByStatus()["public.a"]; !strings.HasPrefix(told, "the table on the target is not the one that it was") {
+		t.Errorf("it is told %q", told)
+	}
+}
+
 // TestTableDroppedWhileTheSourceIsLookedAt: between the catalog and the triggers.
 func TestTableDroppedWhileTheSourceIsLookedAt(t *testing.T) {
 	t.Parallel()

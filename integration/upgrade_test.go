@@ -94,6 +94,9 @@ func TestUpgrade(t *testing.T) {
 			s.equal()
 			s.hasIndexes()
 			s.command("", "verify").wants(t, 0, ", 0 differ")
+			if n := one[int](s, s.targetDSN, "SELECT count(*)::int FROM pgibex_it.relation WHERE target_relid IS DISTINCT FROM to_regclass(schema_name || '.' || table_name)::bigint"); n > 0 {
+				t.Errorf("of %d tables it is not noted which of the target has the rows", n)
+			}
 			s.sameLayout()
 			s.command("", "uninstall", "--yes", "--force").wants(t, 0)
 			s.untouched()

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,9 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
+
+//go:embed sql/equality.sql
+var equalitySQL string
 
 // Session prepares a session of the source for copying: a range of the key is read through its index, however little
 // the planner thinks of that.
@@ -331,11 +335,14 @@ func (l *Loader) Split(ctx context.Context, dst *pg.Conn, number int, c Chunk) (
 // not changed since before the first chunk, and what is deleted here comes back with the deltas.
 func (l *Loader) Settle(ctx context.Context, dst *pg.Conn, t Table, keys change.CopyFunc) error {
 	var columns, on []string
-	unique := t.Source.Key
-	for i, name := range t.Source.KeyNames() {
+	for _, name := range t.Source.KeyNames() {
 		column := t.Target.Column(name)
+		var equal string // an extension may be in another schema than on the source, and the index is not built yet
+		if err := dst.QueryRow(ctx, equalitySQL, column.BaseType).Scan(&equal); err != nil {
+			return fmt.Errorf("settle what changed in %s during its copy: %w", t.Source.Name, err)
+		}
 		columns = append(columns, pg.Ident(name)+" "+column.Base)
-		on = append(on, fmt.Sprintf("t.%s %s c.%s", pg.Ident(name), unique.Equal[i], pg.Ident(name)))
+		on = append(on, fmt.Sprintf("%s %s c.%s", column.Comparable("t."+pg.Ident(name)), equal, pg.Ident(name)))
 	}
 	err := dst.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		if err := l.Store.Hold(ctx, dst); err != nil {

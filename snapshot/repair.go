@@ -130,7 +130,7 @@ func (t Table) missingSQL(places []string) string {
 	for i, column := range t.Source.KeyColumns() {
 		text := fmt.Sprintf("pg_catalog.unnest($%d::text[])", i+2)
 		given = append(given, fmt.Sprintf("%s::%s AS k%d", text, column.BaseType, i+1))
-		on = append(on, fmt.Sprintf("t.%s %s g.k%d", pg.Ident(column.Name), t.Source.Key.Equal[i], i+1))
+		on = append(on, fmt.Sprintf("%s %s g.k%d", column.Comparable("t."+pg.Ident(column.Name)), t.Source.Key.Equal[i], i+1))
 		if catalog.SameText(column, *t.Target.Column(column.Name)) { // format: a cast strips the blanks of a char(n)
 			given = append(given, fmt.Sprintf("%s AS t%d", text, i+1))
 			on = append(on, fmt.Sprintf("pg_catalog.format('%%s', t.%s) = g.t%d", pg.Ident(column.Name), i+1))

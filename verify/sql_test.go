@@ -25,12 +25,12 @@ func TestStatements(t *testing.T) {
 	pair := &catalog.Type{OID: 9002, SQL: `"S".pair`, Kind: "c", Fields: []catalog.Field{{Name: "a b", Type: ratio}, {Name: "t", Type: text25}}}
 	number := &side{
 		Table: &catalog.Table{Name: catalog.Name{Schema: "S", Relation: `a "b"`}},
-		key:   []catalog.Column{{Name: "Id", BaseType: "integer", Base: "integer"}}, equal: []string{"OPERATOR(pg_catalog.=)"},
+		key:   []catalog.Column{{Name: "Id", Type: "integer", BaseType: "integer", Base: "integer"}}, equal: []string{"OPERATOR(pg_catalog.=)"},
 		columns: []string{"Id", "f"}, values: []string{`t."Id"`, exact(`t."f"`, double)}, utf8: true,
 	}
 	text := &side{
 		Table: &catalog.Table{Name: catalog.Name{Schema: "public", Relation: "t"}},
-		key:   []catalog.Column{{Name: "c", BaseType: "public.citext", Base: "public.citext"}, {Name: "n", BaseType: "numeric", Base: "numeric(10,2)"}},
+		key:   []catalog.Column{{Name: "c", Type: "public.citext", BaseType: "public.citext", Base: "public.citext"}, {Name: "n", Type: "numeric(10,2)", BaseType: "numeric", Base: "numeric(10,2)"}},
 		equal: []string{"OPERATOR(public.=)", "OPERATOR(pg_catalog.=)"}, columns: []string{"c", "n"}, values: []string{`t."c"`, `t."n"`},
 	}
 	var b strings.Builder

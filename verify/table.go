@@ -157,7 +157,7 @@ func (s *side) rows() string { return "ONLY " + s.SQL() + " t" }
 func (s *side) keys(prefix string) []string {
 	list := make([]string, len(s.key))
 	for i, c := range s.key {
-		list[i] = prefix + pg.Ident(c.Name)
+		list[i] = c.Comparable(prefix + pg.Ident(c.Name))
 	}
 	return list
 }

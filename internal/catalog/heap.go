@@ -70,10 +70,11 @@ func (t *Table) Unindexed(ctx context.Context, conn *pg.Conn, from, to int64) (f
 // a way to the row beside the index.
 func (t *Table) unindexedSQL(version int, from, to int64) string {
 	keys, fields, on := []string{"ctid"}, []string{"h.ctid::text"}, []string{}
-	for i, name := range t.KeyNames() {
-		keys = append(keys, fmt.Sprintf("%s AS k%d", pg.Ident(name), i+1))
+	for i, c := range t.KeyColumns() {
+		name := pg.Ident(c.Name)
+		keys = append(keys, fmt.Sprintf("%s AS k%d", name, i+1))
 		fields = append(fields, fmt.Sprintf("h.k%d::text", i+1))
-		on = append(on, fmt.Sprintf("i.%s %s h.k%d", pg.Ident(name), t.Key.Equal[i], i+1))
+		on = append(on, fmt.Sprintf("%s %s %s", c.Comparable("i."+name), t.Key.Equal[i], c.Comparable(fmt.Sprintf("h.k%d", i+1))))
 	}
 	return fmt.Sprintf("SELECT %s FROM (SELECT %s FROM ONLY %[3]s WHERE %[4]s OFFSET 0) h WHERE NOT EXISTS (SELECT 1 FROM ONLY %[3]s i WHERE %[5]s AND (i.ctid <> h.ctid) IS FALSE)",
 		strings.Join(fields, ", "), strings.Join(keys, ", "), t.SQL(), pg.InBlocks(version, "ctid", from, to), strings.Join(on, " AND "))

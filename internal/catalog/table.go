@@ -103,6 +103,14 @@ type Column struct {
 	PlainText    bool // BaseType's cast to text gives the same under all settings of a session: an enum's label, a string
 }
 
+// Comparable is an expression for a value x of the column as an operator takes it: that of an enum is not found for a domain over it.
+func (c Column) Comparable(x string) string {
+	if c.Type == c.Base {
+		return x
+	}
+	return x + "::" + c.BaseType
+}
+
 // Unique is a unique index, or that of an exclusion constraint.
 type Unique struct {
 	Index   string

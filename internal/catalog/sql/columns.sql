@@ -12,7 +12,7 @@ SELECT a.attrelid, a.attnum, a.attname,
        pg_catalog.format_type(b.oid, coalesce(d.typmod, a.atttypmod)),
        pg_catalog.format_type(b.oid, -1),
        b.oid >= 16384 OR b.typtype = 'c', -- FirstNormalObjectId
-       b.typtype <> 'c' AND EXISTS (SELECT 1 FROM pg_catalog.pg_cast x
+       EXISTS (SELECT 1 FROM pg_catalog.pg_cast x
            WHERE x.castsource = 'pg_catalog.text'::pg_catalog.regtype AND x.casttarget = b.oid AND x.castfunc <> 0),
        (b.typtype = 'e' OR b.typcategory = 'S') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_cast x
            WHERE x.castsource = b.oid AND x.casttarget = 'pg_catalog.text'::pg_catalog.regtype AND x.castfunc <> 0),
