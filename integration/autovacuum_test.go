@@ -21,7 +21,7 @@ const vacuuming = "EXISTS (SELECT 1 FROM pg_locks WHERE relation = 'big'::regcla
 // statement of the application took at most.
 func (s *stream) behindVacuum(what string, within time.Duration, do func(context.Context) error) (longest time.Duration) {
 	s.t.Helper()
-	s.eventually("an autovacuum works on the table", 60*time.Second, s.holds(s.sourceDSN, vacuuming))
+	s.eventually("an autovacuum works on the table", 3*time.Minute, s.holds(s.sourceDSN, vacuuming))
 	ctx, cancel := context.WithTimeout(s.t.Context(), within)
 	defer cancel()
 	done := make(chan error, 1)
@@ -89,7 +89,7 @@ func TestLocksBehindAnAutovacuumToPreventWraparound(t *testing.T) {
 			s.plainRole(t)
 		}
 		s.config.Stream = role.name
-		s.eventually("an autovacuum works on the table", 60*time.Second, s.holds(s.sourceDSN, vacuuming))
+		s.eventually("an autovacuum works on the table", 3*time.Minute, s.holds(s.sourceDSN, vacuuming))
 		done := make(chan error, 1)
 		go func() {
 			_, err := s.replicator().Install(t.Context())

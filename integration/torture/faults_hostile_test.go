@@ -24,7 +24,7 @@ var hostileFaults = []*fault{
 // bearable are those that an application which knows nothing of them bears, and that leave the target's table as it was.
 func bearable(h hostile.Hostility) bool {
 	byID := strings.Contains(h.Do, "{id}") || strings.Contains(h.Do, "id IN") || strings.Contains(h.Do, "id =")
-	allTables := strings.Contains(h.Do, "SCHEMA {schema} ")                                                                                                               // they share one
+	allTables := strings.Contains(h.Do, "SCHEMA {schema} ")                                                                                         // they share one
 	return h.On == hostile.Target && !h.Remade && !h.Breaks && h.Is != hostile.Differs && !byID && !allTables && !strings.HasPrefix(h.Do, "VACUUM") // which is no transaction
 }
 
