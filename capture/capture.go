@@ -65,6 +65,9 @@ func (t Table) Captured(now *catalog.Table, skip ...string) *catalog.Table {
 
 // ID returns the identity of the source as this stream knows it. ErrMissing if nothing is installed.
 func (c *Capture) ID(ctx context.Context, conn *pg.Conn) (id string, err error) {
+	if err := state.CheckOwner(ctx, conn, c.script.stream); err != nil {
+		return "", err
+	}
 	var there bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'stream')",
 		c.script.stream).Scan(&there)

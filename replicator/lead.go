@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
 )
@@ -19,12 +21,32 @@ func (r *Replicator) tryLock(ctx context.Context, conn *pg.Conn) (got bool, err 
 	return got, err
 }
 
-// carried says whether some process holds the stream's lock, without asking for it.
-func (r *Replicator) carried(ctx context.Context, conn *pg.Conn) (held bool, err error) {
-	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
-		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-		AND classid::bigint = $1 AND objid::bigint = pg_catalog.hashtext($2::text)::bigint & 4294967295)`, lockClass, r.config.Stream).Scan(&held)
-	return held, err
+// lockHolder is the session that has the stream's advisory lock.
+type lockHolder struct {
+	pid  int
+	role string
+	ours bool // of our role, or of a superuser: any other may take the number as well
+}
+
+// holder says who has the stream's lock, without asking for it; nil if nobody.
+func (r *Replicator) holder(ctx context.Context, conn *pg.Conn) (*lockHolder, error) {
+	var h lockHolder
+	err := conn.QueryRow(ctx, `SELECT l.pid, coalesce(a.usename::text, ''), coalesce(u.rolname = current_user OR u.rolsuper, false)
+		FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_catalog.pg_roles u ON u.oid = a.usesysid
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+		AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+		AND l.classid::bigint = $1 AND l.objid::bigint = pg_catalog.hashtext($2::text)::bigint & 4294967295
+		ORDER BY 3 DESC LIMIT 1`, lockClass, r.config.Stream).Scan(&h.pid, &h.role, &h.ours)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return &h, err
+}
+
+// carried says whether some process of pgibex holds the stream's lock, without asking for it.
+func (r *Replicator) carried(ctx context.Context, conn *pg.Conn) (bool, error) {
+	h, err := r.holder(ctx, conn)
+	return err == nil && h != nil && h.ours, err
 }
 
 // leadership is the session that holds the stream.
@@ -54,6 +76,18 @@ func (r *Replicator) lead(ctx context.Context, wait bool) (*leadership, error) {
 		if err != nil {
 			conn.CloseNow()
 			return nil, fmt.Errorf("ask for the stream's lock: %w", err)
+		}
+		if !got {
+			// A role that has nothing to do with us must not park the stream: the generation in its state keeps two from writing.
+			h, err := r.holder(ctx, conn)
+			if err != nil {
+				conn.CloseNow()
+				return nil, fmt.Errorf("look who has the stream's lock: %w", err)
+			}
+			if got = h != nil && !h.ours; got {
+				r.log.Warn("a stranger has the stream's advisory lock on the target; going on without it, and a second pgibex would not wait as its standby",
+					"pid", h.pid, "role", h.role, "remedy", fmt.Sprintf("SELECT pg_terminate_backend(%d)", h.pid))
+			}
 		}
 		if got {
 			if told {

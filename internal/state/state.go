@@ -71,12 +71,15 @@ func Schema(stream string) string { return "pgibex_" + stream }
 
 // Store reads and writes the state of one stream.
 type Store struct {
+	name       string       // of the schema
 	schema     string       // quoted
 	generation atomic.Int64 // what Take returned; 0 before
 }
 
 // NewStore returns the store of a stream. It may read; it may write once it has taken the stream.
-func NewStore(stream string) *Store { return &Store{schema: pg.Ident(Schema(stream))} }
+func NewStore(stream string) *Store {
+	return &Store{name: Schema(stream), schema: pg.Ident(Schema(stream))}
+}
 
 // SQL fills {{schema}} in a statement on tables of the state.
 func (s *Store) SQL(template string) string { return pg.Fill(template, "schema", s.schema) }
@@ -114,6 +117,9 @@ type Relation struct {
 // The capture on the source has a schema of the same name, with other tables: a dump of the source that was made after pgibex was installed
 // there brings it, and triggers that fire always, to the target.
 func (s *Store) Installed(ctx context.Context, conn *pg.Conn) (bool, error) {
+	if err := CheckOwner(ctx, conn, s.name); err != nil {
+		return false, err
+	}
 	var there, ofSource bool
 	err := conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL, pg_catalog.to_regclass($2) IS NOT NULL", s.schema+".stream", s.schema+".captured").
 		Scan(&there, &ofSource)
