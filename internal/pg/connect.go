@@ -106,11 +106,10 @@ func (s Server) connectError(config *pgx.ConnConfig, err error) *ConnectError {
 
 // remedyForRole says how a role may come to set session_replication_role.
 func (c *Conn) remedyForRole(user string) string {
-	remedy := fmt.Sprintf("give %s.dsn the role of a superuser", c.Side)
 	if c.Version >= 150000 {
-		remedy += ", or GRANT SET ON PARAMETER session_replication_role TO " + Ident(user)
+		return fmt.Sprintf("as a superuser on the %s: GRANT SET ON PARAMETER session_replication_role TO %s", c.Side, Ident(user))
 	}
-	return remedy
+	return fmt.Sprintf("as a superuser on the %s: ALTER ROLE %s SET session_replication_role = replica", c.Side, Ident(user))
 }
 
 // Run sends statements without parameters, several separated by semicolons, in one round trip.

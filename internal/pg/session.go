@@ -99,7 +99,8 @@ func (c *Conn) laterSettings(role, platform string) string {
 		set.WriteString("SET ssl_renegotiation_limit = 0;")
 	}
 	if c.Side == Target {
-		set.WriteString("SET session_replication_role = replica;")
+		// What a superuser has set for the role (ALTER ROLE … SET) is not set again, which the role itself may not.
+		set.WriteString("SELECT set_config('session_replication_role', 'replica', false) WHERE current_setting('session_replication_role') <> 'replica';")
 		// Which row is at fault is read from the text of errors. Only a superuser may choose their language.
 		set.WriteString("SELECT set_config('lc_messages', 'C', false) FROM pg_roles WHERE rolname = current_user AND rolsuper;")
 	}
