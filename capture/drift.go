@@ -26,7 +26,7 @@ type Seen struct {
 // be taken for one whose triggers were dropped. Each drift carries its remedy.
 func (c *Capture) Look(ctx context.Context, conn *pg.Conn) (seen Seen, err error) {
 	for range tornLooks {
-		err = conn.InTx(ctx, pg.BeginSnapshot, func(ctx context.Context) (err error) {
+		err = conn.Read(ctx, "", func(ctx context.Context) (err error) {
 			if seen.Tables, err = c.Tables(ctx, conn); err != nil {
 				return err
 			}

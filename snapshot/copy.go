@@ -229,7 +229,7 @@ func (t Table) pipe(ctx context.Context, src, dst *pg.Conn, c Chunk, careful boo
 		if err := src.CopyRows(ctx, t.query(c, src.Version), 0, t.Source.KeyNames(), rows); err != nil {
 			return err
 		}
-		return src.Run(ctx, "COMMIT") // the table's lock is not kept while the target is busy
+		return src.Run(ctx, "ROLLBACK") // the table's lock is not kept while the target is busy
 	}, func(ctx context.Context, r io.Reader) (err error) {
 		if c.Kind != wholeTable { // a whole table is one snapshot, in which nothing conflicts
 			unique, err := t.unique(ctx, dst)

@@ -99,7 +99,9 @@ func (l *Loader) Plan(ctx context.Context, src *pg.Conn, t Table, sizes Sizes) (
 	}
 	var low, high *int64
 	key := pg.Ident(t.Source.KeyNames()[0])
-	err = src.QueryRow(ctx, fmt.Sprintf("SELECT min(%s)::bigint, max(%s)::bigint FROM ONLY %s", key, key, t.Source.SQL())).Scan(&low, &high)
+	err = src.Read(ctx, "", func(ctx context.Context) error {
+		return src.QueryRow(ctx, fmt.Sprintf("SELECT min(%s)::bigint, max(%s)::bigint FROM ONLY %s", key, key, t.Source.SQL())).Scan(&low, &high)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("plan the copy of %s: %w", t.Source.Name, err)
 	}

@@ -221,11 +221,13 @@ func (s *sweeper) askFor(ctx context.Context, from, to int) error {
 }
 
 func (s *sweeper) missing(ctx context.Context, args []any) (gone []int, err error) {
-	err = s.src.Each(ctx, s.table.missingSQL(s.spared.places), args, func(rows pgx.Rows) error {
-		var n int
-		err := rows.Scan(&n)
-		gone = append(gone, n)
-		return err
+	err = s.src.Read(ctx, "", func(ctx context.Context) error {
+		return s.src.Each(ctx, s.table.missingSQL(s.spared.places), args, func(rows pgx.Rows) error {
+			var n int
+			err := rows.Scan(&n)
+			gone = append(gone, n)
+			return err
+		})
 	})
 	return gone, err
 }

@@ -21,7 +21,7 @@ const absent = ""
 // without a key, how many rows have the image.
 func lookup(ctx context.Context, conn *pg.Conn, s *side, candidates []candidate) (states []string, at change.Snapshot, err error) {
 	states = make([]string, len(candidates))
-	err = conn.InTx(ctx, pinned, func(ctx context.Context) error {
+	err = conn.Read(ctx, pinned, func(ctx context.Context) error {
 		if conn.Side == pg.Source {
 			if at, err = snapshot(ctx, conn); err != nil {
 				return err

@@ -52,7 +52,7 @@ func columnHashes(ctx context.Context, conn *pg.Conn, s *side, candidates []cand
 		columns[i] = s.md5("ROW(" + value + ")::text")
 	}
 	hashes := make([][]string, len(candidates))
-	err := conn.InTx(ctx, pinned, func(ctx context.Context) error {
+	err := conn.Read(ctx, pinned, func(ctx context.Context) error {
 		return byKey(ctx, conn, s, candidates, "ARRAY["+strings.Join(columns, ", ")+"]", hashes)
 	})
 	return hashes, err
@@ -92,12 +92,14 @@ func readImages(ctx context.Context, conn *pg.Conn, s *side, candidates []candid
 	}
 	query := fmt.Sprintf("SELECT h, min(image) FROM (SELECT %s AS h, left(%s, %d) AS image FROM %s OFFSET 0) i WHERE h = ANY ($1) GROUP BY h",
 		s.hash(), s.sent("ROW("+strings.Join(shown, ", ")+")::text"), imageLength, s.rows())
-	return conn.Each(ctx, query, []any{wanted}, func(rows pgx.Rows) error {
-		var hash, image string
-		if err := rows.Scan(&hash, &image); err != nil {
-			return err
-		}
-		images[hash] = strings.ToValidUTF8(image, "") // one that was cut by bytes
-		return nil
+	return conn.Read(ctx, "", func(ctx context.Context) error {
+		return conn.Each(ctx, query, []any{wanted}, func(rows pgx.Rows) error {
+			var hash, image string
+			if err := rows.Scan(&hash, &image); err != nil {
+				return err
+			}
+			images[hash] = strings.ToValidUTF8(image, "") // one that was cut by bytes
+			return nil
+		})
 	})
 }

@@ -42,7 +42,9 @@ func (t *table) stripes(ctx context.Context, conn *pg.Conn) ([]keyRange, error) 
 	}
 	var low, high *int64
 	k := t.source.keys("t.")[0]
-	err := conn.QueryRow(ctx, fmt.Sprintf("SELECT min(%s)::bigint, max(%s)::bigint FROM %s", k, k, t.source.rows())).Scan(&low, &high)
+	err := conn.Read(ctx, "", func(ctx context.Context) error {
+		return conn.QueryRow(ctx, fmt.Sprintf("SELECT min(%s)::bigint, max(%s)::bigint FROM %s", k, k, t.source.rows())).Scan(&low, &high)
+	})
 	if err != nil || low == nil || high == nil {
 		return []keyRange{everything}, err
 	}
@@ -118,12 +120,12 @@ func adapt(size int64, took time.Duration) int64 {
 	return size
 }
 
-// beginRange pins the plan: what has never been analyzed must not be read as a whole for every range of it.
-const beginRange = pg.BeginSnapshot + "; SET LOCAL enable_seqscan = off"
+// byRange pins the plan: what has never been analyzed must not be read as a whole for every range of it.
+const byRange = "SET LOCAL enable_seqscan = off"
 
 // sumUpTo sums up the first rows of the range on the source, and says where they end.
 func (j *job) sumUpTo(ctx context.Context, r keyRange, limit int64) (s sum, end int64, err error) {
-	err = j.sourceTx(ctx, func(ctx context.Context) error {
+	err = j.source.Read(ctx, byRange, func(ctx context.Context) error {
 		var last *int64
 		err := j.source.QueryRow(ctx, sumSQL(j.table.source, r, fmt.Sprintf("ORDER BY k LIMIT %d", limit))).Scan(&s.rows, &s.first, &s.second, &last)
 		if end = r.to; err == nil && s.rows == limit {
@@ -136,15 +138,11 @@ func (j *job) sumUpTo(ctx context.Context, r keyRange, limit int64) (s sum, end 
 
 // sumOf sums up the range on the target.
 func (j *job) sumOf(ctx context.Context, r keyRange) (s sum, err error) {
-	err = j.target.InTx(ctx, beginRange, func(ctx context.Context) error {
+	err = j.target.Read(ctx, byRange, func(ctx context.Context) error {
 		var last *int64
 		return j.target.QueryRow(ctx, sumSQL(j.table.target, r, "OFFSET 0")).Scan(&s.rows, &s.first, &s.second, &last)
 	})
 	return s, err
-}
-
-func (j *job) sourceTx(ctx context.Context, fn func(context.Context) error) error {
-	return j.source.InTx(ctx, beginRange, fn)
 }
 
 // sumSQL keeps the subselect apart by its last clause, so that each row is hashed once. Sums of integer are bigint, which are much
@@ -181,8 +179,8 @@ func (j *job) compareRows(ctx context.Context, r keyRange) error {
 
 // compareSome stops at settleAt differing keys, and says where to go on.
 func (j *job) compareSome(ctx context.Context, r keyRange) (found [][]string, next *int64, err error) {
-	err = j.sourceTx(ctx, func(ctx context.Context) error {
-		return j.target.InTx(ctx, beginRange, func(ctx context.Context) error {
+	err = j.source.Read(ctx, byRange, func(ctx context.Context) error {
+		return j.target.Read(ctx, byRange, func(ctx context.Context) error {
 			source, err := openCursor(ctx, j.source, j.table.source, r)
 			if err != nil {
 				return err

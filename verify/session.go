@@ -51,6 +51,6 @@ func (v *Verifier) connect(ctx context.Context) (_ *pool, err error) {
 }
 
 // pinned are statements that look keys up: by the index, whatever the planner knows or does not know of the sizes.
-const pinned = pg.BeginSnapshot + `;
+const pinned = `
 	SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
 	SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off`

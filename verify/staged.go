@@ -109,7 +109,9 @@ func (j *job) send(ctx context.Context, query string) (int64, error) {
 	count := counter{}
 	err := pg.Pipe(ctx, func(ctx context.Context, w io.Writer) error {
 		count.to = w
-		return j.source.CopyOut(ctx, "COPY ("+query+") TO STDOUT", &count)
+		return j.source.Read(ctx, "", func(ctx context.Context) error {
+			return j.source.CopyOut(ctx, "COPY ("+query+") TO STDOUT", &count)
+		})
 	}, func(ctx context.Context, r io.Reader) error {
 		_, err := j.target.CopyIn(ctx, "COPY pg_temp.verify_source FROM STDIN", r)
 		return err

@@ -33,9 +33,9 @@ func (t *Table) Complete(ctx context.Context, conn *pg.Conn, within time.Duratio
 	// A column that no index has makes the first read the heap; only an index has the second's order without sorting.
 	query := fmt.Sprintf("SELECT (SELECT count(ctid) FROM ONLY %[1]s) = (SELECT count(*) FROM (SELECT 1 FROM ONLY %[1]s ORDER BY %[2]s OFFSET 0) i)",
 		t.SQL(), strings.Join(keys, ", "))
-	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off",
-		pg.BeginSnapshot, within.Milliseconds())
-	err = conn.InTx(ctx, begin, func(ctx context.Context) error { return conn.QueryRow(ctx, query).Scan(&complete) })
+	settings := fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off",
+		within.Milliseconds())
+	err = conn.Read(ctx, settings, func(ctx context.Context) error { return conn.QueryRow(ctx, query).Scan(&complete) })
 	if pg.State(err) == pg.QueryCanceled && ctx.Err() == nil {
 		return false, false, nil
 	}
@@ -50,8 +50,8 @@ type Unindexed struct {
 
 // Unindexed reads which rows in a run of blocks, to excluded, a look-up by their keys does not find.
 func (t *Table) Unindexed(ctx context.Context, conn *pg.Conn, from, to int64) (found []Unindexed, err error) {
-	begin := pg.BeginSnapshot + "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-	err = conn.InTx(ctx, begin, func(ctx context.Context) error {
+	const settings = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+	err = conn.Read(ctx, settings, func(ctx context.Context) error {
 		return conn.Each(ctx, t.unindexedSQL(conn.Version, from, to), nil, func(rows pgx.Rows) error {
 			u := Unindexed{Key: make([]string, len(t.Key.Columns))}
 			fields := []any{&u.CTID}

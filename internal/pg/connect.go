@@ -165,7 +165,20 @@ func (c *Conn) InTx(ctx context.Context, begin string, fn func(context.Context) 
 	return nil
 }
 
-// Begin statements for InTx.
+// Read runs fn, with settings for it alone, in a snapshot that writes nothing and is always rolled back. Every statement that names a table
+// of the users on the source belongs into one: the table's owner may have the planner run code of theirs as our role (docs/security.md), and
+// this is what keeps it from writing, and from leaving a setting behind for our next statement. No user's table was read before fn.
+func (c *Conn) Read(ctx context.Context, settings string, fn func(context.Context) error) error {
+	if err := c.Run(ctx, BeginSnapshot+"; "+settings); err != nil {
+		c.Rollback(ctx)
+		return err
+	}
+	err := fn(ctx)
+	c.Rollback(ctx)
+	return err
+}
+
+// Begin statements for InTx. A snapshot is rolled back, never committed: see Read.
 const (
 	Begin         = "BEGIN"
 	BeginSnapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

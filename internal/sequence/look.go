@@ -140,11 +140,8 @@ func readSome(ctx context.Context, conn *pg.Conn, sequences []*Sequence) error {
 		// OFFSET 0 keeps the planner from taking all into one plan, at a cost that grows with the square of their number.
 		selects[i] = fmt.Sprintf("(SELECT %d, last_value, is_called%s FROM %s OFFSET 0)", i, properties(conn), s.SQL())
 	}
-	err := conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
-		// Somebody may have locked one just now.
-		if err := conn.Run(ctx, "SET LOCAL statement_timeout = '1s'"); err != nil {
-			return err
-		}
+	// Somebody may have locked one just now, or put a view in its place.
+	err := conn.Read(ctx, "SET LOCAL statement_timeout = '1s'", func(ctx context.Context) error {
 		return conn.Each(ctx, strings.Join(selects, " UNION ALL "), nil, func(rows pgx.Rows) error {
 			var i int
 			into := []any{&i, new(int64), new(bool)}
