@@ -20,7 +20,9 @@ func TestRowSecurity(t *testing.T) {
 		ALTER TABLE masked OWNER TO rls_owner; ALTER TABLE open OWNER TO rls_owner;
 		ALTER TABLE masked ENABLE ROW LEVEL SECURITY; ALTER TABLE masked FORCE ROW LEVEL SECURITY; CREATE POLICY half ON masked USING (id % 2 = 0)`,
 		"database", pg.Ident(one[string](s, s.sourceDSN, "SELECT current_database()::text"))))
-	t.Cleanup(func() { s.cleanUp(s.sourceDSN, "DROP OWNED BY rls_pgibex, rls_owner CASCADE; DROP ROLE rls_pgibex, rls_owner") })
+	t.Cleanup(func() {
+		s.cleanUp(s.sourceDSN, "DROP OWNED BY rls_pgibex, rls_owner CASCADE; DROP ROLE rls_pgibex, rls_owner")
+	})
 	s.config.Source.DSN = with(t, s.sourceDSN, func(u *url.URL) { u.User = url.User("rls_pgibex") })
 
 	_, err := s.replicator().CatchUp(t.Context())
