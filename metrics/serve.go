@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -22,13 +23,9 @@ func (m *Metrics) Serve(ctx context.Context, listen string, gatherer prometheus.
 	if err != nil {
 		return nil, fmt.Errorf("metrics.listen: %w; choose another address, or off (is another pgibex running here?)", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("/readyz", m.ready)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	server := m.server(gatherer)
+	go func() { served <- server.Serve(&crowd{Listener: listener, most: mostConnections}) }()
 	return func() error {
 		<-ctx.Done()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -39,6 +36,23 @@ func (m *Metrics) Serve(ctx context.Context, listen string, gatherer prometheus.
 		}
 		return err
 	}, nil
+}
+
+// server bounds what a client may take: anybody who reaches the address is one.
+func (m *Metrics) server(gatherer prometheus.Gatherer) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("/readyz", m.ready)
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(&sparse{Handler: slog.Default().Handler(), every: complaintsEvery}, slog.LevelWarn),
+	}
 }
 
 func (m *Metrics) ready(w http.ResponseWriter, _ *http.Request) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pgibex/pgibex/internal/catalog"
@@ -112,14 +111,10 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 		return nil, err
 	}
 	if len(quarantined) > 0 {
-		err := fmt.Errorf("tables in quarantine are not caught up:\n%s", strings.Join(quarantined, "\n"))
-		if len(unset) > 0 {
-			err = fmt.Errorf("%w\n%s", err, strings.Join(unset, "\n"))
-		}
-		return result, err
+		return result, &listError{"tables in quarantine are not caught up", append(quarantined, unset...)}
 	}
 	if missing = append(missing, unset...); len(missing) > 0 {
-		return result, fmt.Errorf("the target does not have everything:\n%s", strings.Join(missing, "\n"))
+		return result, &listError{"the target does not have everything", missing}
 	}
 	return result, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/state"
+	"github.com/pgibex/pgibex/internal/visible"
 )
 
 // Install makes the capture of all tables that the configuration includes, or of those that lack it, and returns how many it
@@ -43,7 +44,7 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	}
 	var b strings.Builder
 	for _, warning := range s.warnings {
-		b.WriteString("-- " + strings.ReplaceAll(warning, "\n", " ") + "\n")
+		b.WriteString("-- " + visible.Line(warning) + "\n")
 	}
 	switch _, err := r.capture.ID(ctx, s.src); {
 	case errors.Is(err, capture.ErrMissing):
@@ -57,7 +58,7 @@ func (r *Replicator) PlanInstall(ctx context.Context, w io.Writer) error {
 	}
 	for _, t := range s.missing() {
 		number++
-		fmt.Fprintf(&b, "\n-- %s, in one transaction\n%s", t.Name, r.capture.Plan(number, t))
+		fmt.Fprintf(&b, "\n-- %s, in one transaction\n%s", visible.Line(t.Name.String()), r.capture.Plan(number, t))
 	}
 	_, err = io.WriteString(w, b.String())
 	return err

@@ -40,6 +40,9 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string { return strings.Join(e.Problems, "\n") }
 
+// Lines are those of the text: a problem each.
+func (e *RefusedError) Lines() []string { return e.Problems }
+
 // Versions that work.
 const (
 	oldestSource = 90200

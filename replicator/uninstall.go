@@ -12,15 +12,8 @@ import (
 	"github.com/pgibex/pgibex/snapshot"
 )
 
-// LossError is what removing a stream would throw away.
-type LossError struct{ Lost []string }
-
-func (e *LossError) Error() string {
-	return "the target does not have everything, and this would be lost:\n" + strings.Join(e.Lost, "\n")
-}
-
 // Uninstall removes everything of the stream from both sides. Unless it is forced to, it does not remove a stream that still has to bring
-// something to the target: LossError.
+// something to the target.
 func (r *Replicator) Uninstall(ctx context.Context, force bool) error {
 	lead, err := r.lead(ctx, false)
 	if errors.Is(err, errCarried) {
@@ -75,7 +68,7 @@ func (r *Replicator) nothingToLose(ctx context.Context) error {
 		return err
 	}
 	if lost := losses(status); len(lost) > 0 {
-		return hint.With(&LossError{lost}, "pgibex catchup brings it over; pgibex uninstall --force throws it away")
+		return hint.With(&listError{"the target does not have everything, and this would be lost", lost}, "pgibex catchup brings it over; pgibex uninstall --force throws it away")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ empty. The daemon copies them while the others stream. Without this command it t
 				return err
 			}
 			for _, name := range args {
-				fmt.Fprintf(c.OutOrStdout(), "%s is captured and will be copied\n", name)
+				say(c.OutOrStdout(), "%s is captured and will be copied", name)
 			}
 			return nil
 		},

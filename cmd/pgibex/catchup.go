@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,13 +31,13 @@ is not set back.`,
 				what = "everything else"
 			}
 			if done != nil {
-				fmt.Fprintf(c.OutOrStdout(), "the target has %s up to %s (position %s); done by %s in %s\n",
+				say(c.OutOrStdout(), "the target has %s up to %s (position %s); done by %s in %s",
 					what, done.Position.Clock.UTC().Format(time.RFC3339Nano), done.Position.Snapshot, done.By, done.Took.Round(time.Millisecond))
 				if done.ForeignKeys > 0 {
-					fmt.Fprintf(c.OutOrStdout(), "foreign keys of the target still to be built: %d; the tables do not show one moment of the source while so much is written\n", done.ForeignKeys)
+					say(c.OutOrStdout(), "foreign keys of the target still to be built: %d; the tables do not show one moment of the source while so much is written", done.ForeignKeys)
 				}
 				for _, check := range done.Checks {
-					fmt.Fprintln(c.OutOrStdout(), check)
+					say(c.OutOrStdout(), "%s", check)
 				}
 			}
 			return err

@@ -18,11 +18,14 @@ the new one, kills its own daemon on the way, and in the end compares every row.
 		Example: "  pgibex demo\n  pgibex demo --hold",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			o.Out, o.Terminal = c.OutOrStdout(), onTerminal()
+			o.Out, o.Terminal = os.Stdout, onTerminal() // it redraws its figures; servers and names are its own
 			if o.Binary, err = os.Executable(); err != nil {
 				return err
 			}
-			return demo.Run(c.Context(), o)
+			if err := demo.Run(c.Context(), o); err != nil {
+				return &ownError{err}
+			}
+			return nil
 		},
 	}
 	c.Flags().IntVar(&o.Seconds, "seconds", 0, "how long to stream (default 20)")

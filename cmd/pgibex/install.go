@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -22,11 +20,11 @@ for no longer than capture.lock_wait at a time, so that the application never qu
 				return err
 			}
 			if dryRun {
-				return r.PlanInstall(c.Context(), c.OutOrStdout())
+				return r.PlanInstall(c.Context(), script(c.OutOrStdout()))
 			}
 			made, err := r.Install(c.Context())
 			if err == nil {
-				fmt.Fprintf(c.OutOrStdout(), "capture installed on %d tables\n", made)
+				say(c.OutOrStdout(), "capture installed on %d tables", made)
 			}
 			return err
 		},

@@ -6,13 +6,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/pgibex/pgibex/internal/config"
-	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/replicator"
 )
@@ -32,15 +30,15 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := newRoot().ExecuteContext(ctx)
+	root := newRoot()
+	root.SetOut(output{os.Stdout})
+	root.SetErr(output{os.Stderr})
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
 	if _, told := errors.AsType[*silentError](err); !told {
-		fmt.Fprintln(os.Stderr, "pgibex:", err)
-		if remedy := hint.Of(err); remedy != "" {
-			fmt.Fprintln(os.Stderr, " ", remedy)
-		}
+		sayError(output{os.Stderr}, err)
 	}
 	var usage *usageError
 	var configuration *config.Error

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -23,7 +21,7 @@ target. Their rows stay. The configuration must exclude them first, or the strea
 				return err
 			}
 			for _, name := range args {
-				fmt.Fprintf(c.OutOrStdout(), "%s is out of the stream\n", name)
+				say(c.OutOrStdout(), "%s is out of the stream", name)
 			}
 			return nil
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -35,7 +34,7 @@ A daemon that runs does it within a second or so; otherwise the next "pgibex run
 			}
 			done, err := r.Resync(c.Context(), args, all)
 			for _, name := range done {
-				fmt.Fprintf(c.OutOrStdout(), "%s will be brought back\n", name)
+				say(c.OutOrStdout(), "%s will be brought back", name)
 			}
 			return err
 		},

@@ -91,9 +91,9 @@ func (o *options) setLogger() error {
 	handlerOptions := &slog.HandlerOptions{Level: level}
 	switch o.logFormat {
 	case "text":
-		slog.SetDefault(slog.New(slog.NewTextHandler(&o.log, handlerOptions)))
+		slog.SetDefault(slog.New(slog.NewTextHandler(output{&o.log}, handlerOptions)))
 	case "json":
-		slog.SetDefault(slog.New(slog.NewJSONHandler(&o.log, handlerOptions)))
+		slog.SetDefault(slog.New(slog.NewJSONHandler(output{&o.log}, handlerOptions)))
 	default:
 		return &usageError{fmt.Errorf("--log-format %q: give text or json", o.logFormat)}
 	}

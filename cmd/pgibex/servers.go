@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -18,19 +16,19 @@ func serversCommand() *cobra.Command {
 		Example: "  pgibex servers",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			t := newTable(c.OutOrStdout())
 			for _, wanted := range pgserver.Versions() {
 				found, err := pgserver.FindLocal(c.Context(), wanted)
 				switch {
 				case err == nil:
-					fmt.Fprintf(w, "%s\t%s\t%s\n", wanted, found.Version, found.Origin)
+					t.row(wanted, found.Version, found.Origin)
 				case errors.Is(err, pgserver.ErrNotFound):
-					fmt.Fprintf(w, "%s\t-\tdownloaded when needed\n", wanted)
+					t.row(wanted, "-", "downloaded when needed")
 				default:
 					return err
 				}
 			}
-			return w.Flush()
+			return t.flush()
 		},
 	}
 }

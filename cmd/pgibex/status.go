@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -80,33 +79,34 @@ func printProblems(out io.Writer, s *replicator.Status) {
 		case replicator.ForeignKeyFailed, replicator.CheckFailed:
 			text = p.Reason
 		}
-		fmt.Fprintf(out, "\n%s\n", text)
+		say(out, "")
+		say(out, "%s", text)
 		if p.Remedy != "" {
-			fmt.Fprintf(out, "  %s\n", p.Remedy)
+			say(out, "  %s", p.Remedy)
 		}
 	}
 }
 
 func printStatus(out io.Writer, s *replicator.Status) error {
-	fmt.Fprintln(out, s.Summary())
+	say(out, "%s", s.Summary())
 	if s.Position != "" {
-		fmt.Fprintf(out, "position %s, taken %s\n", s.Position, s.PositionTime.UTC().Format(time.RFC3339))
+		say(out, "position %s, taken %s", s.Position, s.PositionTime.UTC().Format(time.RFC3339))
 	}
 	if len(s.Tables) > 0 && !s.Consistent {
-		fmt.Fprintln(out, "the target does not show one state of the source yet")
+		say(out, "the target does not show one state of the source yet")
 	}
 	for _, check := range s.Checks {
-		fmt.Fprintln(out, check)
+		say(out, "%s", check)
 	}
 	for _, warning := range s.Warnings {
-		fmt.Fprintln(out, "warning:", warning)
+		say(out, "warning: %s", warning)
 	}
 	if len(s.Tables) == 0 {
 		return nil
 	}
-	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TABLE\tSTATE\tROWS COPIED\tCHUNKS\tETA\tCHANGES PENDING\t")
+	say(out, "")
+	listed := newTable(out)
+	listed.row("TABLE", "STATE", "ROWS COPIED", "CHUNKS", "ETA", "CHANGES PENDING", "")
 	for _, t := range s.Tables {
 		eta := ""
 		if t.ETASeconds != nil {
@@ -116,15 +116,16 @@ func printStatus(out io.Writer, s *replicator.Status) error {
 		if t.PendingRows > 0 {
 			pending += " (" + humanize.IBytes(uint64(t.PendingBytes)) + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s of %s\t%d/%d\t%s\t%s\t\n", t.Table, t.State,
-			humanize.Comma(t.RowsCopied), humanize.Comma(t.RowsEstimated), t.ChunksDone, t.Chunks, eta, pending)
+		listed.row(t.Table, string(t.State), humanize.Comma(t.RowsCopied)+" of "+humanize.Comma(t.RowsEstimated),
+			fmt.Sprintf("%d/%d", t.ChunksDone, t.Chunks), eta, pending, "")
 	}
-	if err := w.Flush(); err != nil {
+	if err := listed.flush(); err != nil {
 		return err
 	}
 	for _, t := range s.Tables {
 		if t.Waiting != "" {
-			fmt.Fprintf(out, "\n%s is locked on the target by %s\n", t.Table, t.Waiting)
+			say(out, "")
+			say(out, "%s is locked on the target by %s", t.Table, t.Waiting)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ code 1, unless --force is given.`,
 			if err := r.Uninstall(c.Context(), force); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "stream %s is removed from both sides\n", cfg.Stream)
+			say(c.OutOrStdout(), "stream %s is removed from both sides", cfg.Stream)
 			return nil
 		},
 	}
@@ -52,7 +52,7 @@ code 1, unless --force is given.`,
 
 // confirm asks for the stream's name.
 func confirm(in io.Reader, out io.Writer, stream string) error {
-	fmt.Fprintf(out, "This removes stream %s from both sides. Type its name to go on: ", stream)
+	_, _ = io.WriteString(out, "This removes stream "+stream+" from both sides. Type its name to go on: ") // a terminal
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -66,40 +66,40 @@ func printResults(out io.Writer, results []verify.Result) {
 			apart += int(result.Total)
 		}
 		for _, note := range result.Notes {
-			fmt.Fprintf(out, "%s: %s\n", result.Name, note)
+			say(out, "%s: %s", result.Name, note)
 		}
 		switch {
 		case result.Skipped != "":
 			skipped++
-			fmt.Fprintf(out, "%s: not compared: %s\n", result.Name, result.Skipped)
+			say(out, "%s: not compared: %s", result.Name, result.Skipped)
 			if result.Remedy != "" {
-				fmt.Fprintf(out, "  %s\n", result.Remedy)
+				say(out, "  %s", result.Remedy)
 			}
 		case result.Sequence && result.Total > 0:
-			fmt.Fprintf(out, "%s: the sequence differs: %s\n", result.Name, result.Differences[0].Key)
+			say(out, "%s: the sequence differs: %s", result.Name, result.Differences[0].Key)
 		case result.Total > 0:
-			fmt.Fprintf(out, "%s: %d rows differ\n", result.Name, result.Total)
+			say(out, "%s: %d rows differ", result.Name, result.Total)
 			for _, d := range result.Differences {
-				fmt.Fprintf(out, "  %s %s", d.Key, d.Kind)
+				columns := ""
 				if len(d.Columns) > 0 {
-					fmt.Fprintf(out, ": %v", d.Columns)
+					columns = fmt.Sprintf(": %v", d.Columns)
 				}
-				fmt.Fprintln(out)
+				say(out, "  %s %s%s", d.Key, d.Kind, columns)
 			}
 		}
 		if result.Unsettled > 0 {
-			fmt.Fprintf(out, "%s: %d keys changed faster than they could be compared; verify again when less is written\n", result.Name, result.Unsettled)
+			say(out, "%s: %d keys changed faster than they could be compared; verify again when less is written", result.Name, result.Unsettled)
 		}
 	}
-	fmt.Fprintf(out, "%d tables, %d rows compared, %d differ", tables, rows, differ)
+	total := fmt.Sprintf("%d tables, %d rows compared, %d differ", tables, rows, differ)
 	if skipped > 0 {
-		fmt.Fprintf(out, ", %d not compared", skipped)
+		total += fmt.Sprintf(", %d not compared", skipped)
 	}
 	if unsettled > 0 {
-		fmt.Fprintf(out, ", %d not settled", unsettled)
+		total += fmt.Sprintf(", %d not settled", unsettled)
 	}
-	fmt.Fprintln(out)
+	say(out, "%s", total)
 	if sequences > 0 {
-		fmt.Fprintf(out, "sequences: %d compared, %d differ\n", sequences, apart)
+		say(out, "sequences: %d compared, %d differ", sequences, apart)
 	}
 }

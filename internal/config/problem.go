@@ -28,12 +28,15 @@ type Error struct {
 func (e *Error) Problems() []Problem { return e.problems }
 
 // Error has one line for each problem, in the form file:line: key: text.
-func (e *Error) Error() string {
+func (e *Error) Error() string { return strings.Join(e.Lines(), "\n") }
+
+// Lines are those of the text.
+func (e *Error) Lines() []string {
 	lines := make([]string, len(e.problems))
 	for i, p := range e.problems {
 		lines[i] = p.prefix(e.file) + p.Text
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 func (p Problem) prefix(file string) string {
