@@ -1,11 +1,13 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,6 +41,59 @@ func freeAddress(t *testing.T) string {
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
+}
+
+// TestConnectionsOfOthersDoNotStarveTheStream: a daemon with few file descriptors, and a stranger who takes as many of them as he gets.
+func TestConnectionsOfOthersDoNotStarveTheStream(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE a (id int PRIMARY KEY, v text)")
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	config := write(t, fmt.Sprintf("stream: it\nsource: {dsn: %q}\ntarget: {dsn: %q}\nmetrics: {listen: %q}\n", s.sourceDSN, s.targetDSN, address))
+	d := start(t, nil, "/bin/sh", "-c", `ulimit -n 120 && exec "$0" "$@"`, path, "run", "-c", config)
+	s.streaming()
+	var strangers sync.WaitGroup
+	ctx, end := context.WithCancel(t.Context())
+	for range 300 {
+		strangers.Go(func() {
+			for ctx.Err() == nil {
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					continue
+				}
+				stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+				_, _ = io.WriteString(conn, "GET /metrics HTTP/1.1\r\n")
+				_, _ = io.Copy(io.Discard, conn) // until it is closed
+				stop()
+				_ = conn.Close()
+			}
+		})
+	}
+	defer strangers.Wait()
+	defer end()
+	for i := range 3 { // what the daemon has open is lost, and it must open it again
+		s.src(fmt.Sprintf("INSERT INTO a SELECT g, 'v' FROM generate_series(%d, %d) g", i*100, i*100+99))
+		for _, dsn := range []string{s.sourceDSN, s.targetDSN} {
+			s.exec(dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgibex/it/%' AND datname = current_database()")
+		}
+		s.eventually("it streams again", 30*time.Second, func() bool {
+			return one[int](s, s.targetDSN, "SELECT count(*)::int FROM a") == (i+1)*100
+		})
+	}
+	end()
+	strangers.Wait()
+	if code, text := get(t, address, "/metrics"); code != http.StatusOK {
+		t.Errorf("/metrics afterwards: %d %s", code, text)
+	}
+	if strings.Contains(d.log.String(), "too many open files") {
+		t.Errorf("it ran out of file descriptors:\n%s", d.log)
+	}
+	s.streaming()
+	s.equal()
+	d.terminate()
 }
 
 // TestMetrics: what Prometheus and an orchestrator are told by the daemon that leads, and by one that waits.

@@ -44,6 +44,11 @@ func pgibex(tb testing.TB, env []string, args ...string) *process {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return start(tb, env, path, args...)
+}
+
+func start(tb testing.TB, env []string, path string, args ...string) *process {
+	tb.Helper()
 	p := &process{t: tb, out: &syncBuffer{}, log: &syncBuffer{}, gone: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
