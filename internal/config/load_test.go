@@ -48,8 +48,8 @@ func TestExampleHoldsTheDefaultsAndEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Source.DSN = "postgres://pgibex@db-old:5432/shop"
-	want.Target.DSN = "postgres://pgibex@db-new:5432/shop"
+	want.Source.DSN = "postgres://pgibex@db-old:5432/shop?sslmode=verify-full"
+	want.Target.DSN = "postgres://pgibex@db-new:5432/shop?sslmode=verify-full"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

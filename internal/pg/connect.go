@@ -60,7 +60,7 @@ func (s Server) Connect(ctx context.Context, role string) (*Conn, error) {
 		return nil, s.connectError(config, err)
 	}
 	conn := &Conn{Conn: pgxConn, Side: s.Side}
-	s.tellWeakness(config, conn)
+	s.tellWeakness(conn)
 	if err := conn.prepareSession(ctx, s, role); err != nil {
 		conn.CloseNow()
 		switch {
@@ -87,6 +87,7 @@ func (s Server) parse(role string) (*pgx.ConnConfig, error) {
 	config.DialFunc = faultDial(dial)
 	startup(config.RuntimeParams)
 	offerOldTLS(config)
+	config.AfterNetConnect = s.tellUnencrypted(config)
 	config.RuntimeParams["application_name"] = "pgibex/" + s.Stream + "/" + role
 	// Our statements are many and seldom repeated to the letter: caching their plans would only
 	// fill both ends, and a cached plan outlives the sizes it was made for.

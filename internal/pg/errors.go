@@ -69,7 +69,7 @@ func Transient(err error) bool {
 		return !raised(pgErr) && (transientState(pgErr.Code) || passing(err))
 	}
 	if connectErr, ok := errors.AsType[*ConnectError](err); ok {
-		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err))
+		return connectErr.Port != 0 && (brokenOff(connectErr.Err) || !isTLS(connectErr.Err) && !isUnknownHost(connectErr.Err) && !isUnaccepted(connectErr.Err))
 	}
 	var netErr net.Error
 	return errors.As(err, &netErr) || brokenOff(err)
@@ -201,6 +201,9 @@ func isTLS(err error) bool {
 		strings.Contains(text, "no encryption") || strings.Contains(text, "SSL off") || strings.Contains(text, "SSL on")
 }
 
+// isUnaccepted: the server, or who answers in its place, asks for the password in another way than require_auth allows.
+func isUnaccepted(err error) bool { return strings.Contains(err.Error(), "authentication method requirement") }
+
 func isUnknownHost(err error) bool {
 	dnsErr, ok := errors.AsType[*net.DNSError](err)
 	return ok && dnsErr.IsNotFound
@@ -270,6 +273,8 @@ func (e *ConnectError) explain() (what, remedy string) {
 	case State(e.Err) != "": // the server has answered; with sslmode=prefer a refused TLS came before, and is of no interest
 	case isTLS(e.Err) && !brokenOff(e.Err):
 		return "TLS was refused: " + reason(e.Err), "check sslmode and the certificates in " + key + ", and ssl and pg_hba.conf on the server"
+	case isUnaccepted(e.Err):
+		return "it was not given the password: " + reason(e.Err), "check require_auth in " + key + ", the method in pg_hba.conf on the server, and that it is the server"
 	case isUnknownHost(e.Err):
 		return "the host name is not known", "check the host in " + key
 	case errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOENT):

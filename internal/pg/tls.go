@@ -1,9 +1,11 @@
 package pg
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -50,14 +52,37 @@ func (c *Conn) tls() *tls.ConnectionState {
 	return &state
 }
 
+// tellUnencrypted warns, once, of a connection that sslmode=prefer or allow lets go on without TLS: before the server is told anything, and
+// so before it can ask for a password, which whoever answers in its place gets.
+func (s Server) tellUnencrypted(config *pgx.ConnConfig) func(context.Context, *pgconn.Config, net.Conn) (net.Conn, error) {
+	encrypts := config.TLSConfig != nil
+	for _, attempt := range config.Fallbacks {
+		encrypts = encrypts || attempt.TLSConfig != nil
+	}
+	remedy := "write sslmode=verify-full in " + string(s.Side) + ".dsn, or sslmode=disable where nobody else is on the way"
+	return func(_ context.Context, attempt *pgconn.Config, conn net.Conn) (net.Conn, error) {
+		if _, encrypted := conn.(*tls.Conn); encrypted || !encrypts || conn.RemoteAddr().Network() == "unix" {
+			return conn, nil
+		}
+		const what = "the connection is not encrypted: the server offers no TLS, or it failed, and sslmode=prefer or allow goes on without"
+		if attempt.Password != "" && !isLoopback(conn.RemoteAddr()) {
+			s.warnOnce(what+"; the password is sent over the network as the server asks for it: in clear, or as md5", "host", attempt.Host, "remedy", remedy)
+		} else {
+			s.warnOnce(what, "remedy", remedy)
+		}
+		return conn, nil
+	}
+}
+
+func isLoopback(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // tellWeakness warns, once, of a connection that is less well protected than the address lets hope.
-func (s Server) tellWeakness(config *pgx.ConnConfig, c *Conn) {
-	key := string(s.Side) + ".dsn"
+func (s Server) tellWeakness(c *Conn) {
 	state := c.tls()
 	switch {
-	case state == nil && config.TLSConfig != nil && c.PgConn().Conn().RemoteAddr().Network() != "unix":
-		s.warnOnce("the connection is not encrypted: the server offers no TLS, or it failed, and sslmode=prefer goes on without",
-			"remedy", "write sslmode=require or sslmode=disable in "+key)
 	case state != nil && state.Version < tls.VersionTLS12:
 		s.warnOnce("the connection is encrypted by an old version of TLS, the best that the server has",
 			"version", tls.VersionName(state.Version), "cipher_suite", tls.CipherSuiteName(state.CipherSuite))

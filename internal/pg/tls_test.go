@@ -191,7 +191,7 @@ func TestUnencryptedForWantOfTLSIsTold(t *testing.T) {
 		conn.CloseNow()
 	}
 	lines := log.lines()
-	if len(lines) != 1 || !strings.Contains(lines[0], "source: the connection is not encrypted") || !strings.Contains(lines[0], "sslmode=require or sslmode=disable in source.dsn") {
+	if len(lines) != 1 || !strings.Contains(lines[0], "source: the connection is not encrypted") || !strings.Contains(lines[0], "write sslmode=verify-full in source.dsn, or sslmode=disable") {
 		t.Errorf("it says %q", lines)
 	}
 	_, err := Server{Side: Source, DSN: strings.Replace(pgtest.Source(t).DSN(""), "sslmode=disable", "sslmode=require", 1)}.Connect(t.Context(), "source")
