@@ -17,11 +17,11 @@ import (
 // binary builds pgibex once. Its directory is named as those of the servers are, so that what a finished run leaves is swept
 // when the next one starts a server.
 var binary = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("pgibex-server-%d-binary", os.Getpid()))
-	path := filepath.Join(dir, "pgibex")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	dir, err := os.MkdirTemp("", fmt.Sprintf("pgibex-server-%d-", os.Getpid())) // a name that nobody knows before
+	if err != nil {
 		return "", err
 	}
+	path := filepath.Join(dir, "pgibex")
 	out, err := exec.Command("go", "build", "-ldflags", "-X main.version=v0.0.0-test", "-o", path, "../cmd/pgibex").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)

@@ -24,7 +24,7 @@ func TestConnectBySocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dsn := fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", filepath.Dir(server.DataDir()), config.Port)
+		dsn := fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", filepath.Join(filepath.Dir(server.DataDir()), "socket"), config.Port)
 		conn, err := Server{Side: side, DSN: dsn, Stream: "t"}.Connect(t.Context(), leaderRole)
 		if err != nil {
 			t.Fatal(err)

@@ -202,7 +202,9 @@ func isTLS(err error) bool {
 }
 
 // isUnaccepted: the server, or who answers in its place, asks for the password in another way than require_auth allows.
-func isUnaccepted(err error) bool { return strings.Contains(err.Error(), "authentication method requirement") }
+func isUnaccepted(err error) bool {
+	return strings.Contains(err.Error(), "authentication method requirement")
+}
 
 func isUnknownHost(err error) bool {
 	dnsErr, ok := errors.AsType[*net.DNSError](err)

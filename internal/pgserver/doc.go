@@ -4,5 +4,5 @@
 // official Docker image.
 //
 // It must never be used by anything that touches an operator's databases: its servers listen on
-// loopback only, trust everybody there, and lose their data when closed.
+// loopback only, and lose their data when closed. Their superuser has a random password; those of tests trust everybody on this machine.
 package pgserver

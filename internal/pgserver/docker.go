@@ -2,31 +2,37 @@ package pgserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
-
-	mobycontainer "github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/network"
-	"github.com/testcontainers/testcontainers-go"
 )
 
-// dockerAvailable says why there is no Docker to be used.
-func dockerAvailable(ctx context.Context) (err error) {
-	defer func() { // the library panics where it finds a half of Docker only
-		if r := recover(); r != nil {
-			err = fmt.Errorf("not usable: %v", r)
-		}
-	}()
-	provider, err := testcontainers.NewDockerProvider()
+// docker runs the command of that name, which knows where the daemon is, and returns what it prints.
+func docker(ctx context.Context, env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.Env = append(os.Environ(), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		return err
+		return "", fmt.Errorf("docker %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
 	}
-	return provider.Health(ctx)
+	return strings.TrimSpace(string(out)), nil
+}
+
+// dockerAvailable says why there is no Docker to be used.
+func dockerAvailable(ctx context.Context) error {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return errors.New("not installed")
+	}
+	_, err := docker(ctx, nil, "version", "--format", "{{.Server.Version}}")
+	return err
 }
 
 func dockerInstallation(version string) Installation {
@@ -37,23 +43,29 @@ func dockerInstallation(version string) Installation {
 // container is a server from the official image. Its data goes with it.
 type container struct {
 	image    string
+	name     string
 	settings map[string]string
 	port     int
-	running  *testcontainers.DockerContainer // nil before the first start
+	password string
+	trust    bool
+	end      func() error // nil before the first start
 }
 
 // newContainer chooses the port itself: one given by Docker would be another after a restart.
 func newContainer(ctx context.Context, image string, o options) (*container, error) {
 	port, err := freePort(ctx)
-	return &container{image: image, settings: o.settings, port: port}, err
+	return &container{
+		image: image, name: fmt.Sprintf("pgibex-server-%d-%d", os.Getpid(), port),
+		settings: o.settings, port: port, password: rand.Text(), trust: o.trust,
+	}, err
 }
 
 func (c *container) start(ctx context.Context) error {
 	var err error
-	if c.running == nil {
+	if c.end == nil {
 		err = c.create(ctx)
 	} else {
-		err = c.running.Start(ctx)
+		_, err = docker(ctx, nil, "start", c.name)
 	}
 	if err != nil {
 		return err
@@ -65,29 +77,52 @@ func (c *container) start(ctx context.Context) error {
 	return nil
 }
 
+// create takes the password from the environment: arguments are for everybody to see.
 func (c *container) create(ctx context.Context) error {
-	command := []string{"postgres"}
-	for name, value := range c.settings {
-		command = append(command, "-c", name+"="+value)
-	}
-	inside := network.MustParsePort("5432/tcp")
-	var err error
-	c.running, err = testcontainers.Run(ctx, c.image,
-		testcontainers.WithExposedPorts("5432/tcp"),
-		testcontainers.WithEnv(map[string]string{
-			"POSTGRES_PASSWORD": "postgres", "POSTGRES_HOST_AUTH_METHOD": "trust",
-			"POSTGRES_INITDB_ARGS": "-E UTF8 --locale=C", "TZ": "UTC",
-		}),
-		testcontainers.WithCmd(command...),
-		testcontainers.WithConfigModifier(func(config *mobycontainer.Config) { config.StopSignal = "SIGINT" }),
-		testcontainers.WithHostConfigModifier(func(host *mobycontainer.HostConfig) {
-			host.PortBindings = network.PortMap{inside: {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(c.port)}}}
-		}),
-	)
+	end, err := removeAtEnd(c.name)
 	if err != nil {
-		return fmt.Errorf("running %s: %w", c.image, err)
+		return err
 	}
-	return nil
+	c.end = end
+	env := []string{"POSTGRES_PASSWORD=" + c.password, "POSTGRES_INITDB_ARGS=-E UTF8 --locale=C", "TZ=UTC"}
+	if c.trust {
+		env = append(env, "POSTGRES_HOST_AUTH_METHOD=trust")
+	}
+	args := []string{
+		"run", "--detach", "--name", c.name, "--publish", "127.0.0.1:" + strconv.Itoa(c.port) + ":5432", "--stop-signal", "SIGINT",
+	}
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		args = append(args, "--env", name)
+	}
+	args = append(args, c.image, "postgres")
+	for name, value := range c.settings {
+		args = append(args, "-c", name+"="+value)
+	}
+	_, err = docker(ctx, env, args...)
+	return err
+}
+
+// removeAtEnd removes a container when it is called, or when this process ends, even by SIGKILL: a shell waits for the end of a pipe.
+func removeAtEnd(name string) (remove func() error, err error) {
+	cmd := exec.Command("sh", "-c", `cat; docker rm --force --volumes "$0" 2>&1`, name) //nolint:noctx // it outlives this process
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                               // Ctrl-C in a terminal is for us
+	var said strings.Builder
+	cmd.Stdout = &said
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = pipe.Close()
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("removing container %s: %w: %s", name, err, strings.TrimSpace(said.String()))
+		}
+		return nil
+	}, nil
 }
 
 func (c *container) stop(mode StopMode) error {
@@ -97,14 +132,15 @@ func (c *container) stop(mode StopMode) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout+time.Minute)
 	defer cancel()
-	return c.running.Stop(ctx, &timeout)
+	_, err := docker(ctx, nil, "stop", "--time", strconv.Itoa(int(timeout.Seconds())), c.name)
+	return err
 }
 
 func (c *container) close() error {
-	if c.running == nil {
+	if c.end == nil {
 		return nil
 	}
-	return testcontainers.TerminateContainer(c.running)
+	return c.end()
 }
 
 func (c *container) dataDir() string { return "" }
@@ -113,18 +149,15 @@ func (c *container) dsn(database string) string {
 	if database == "" {
 		database = "postgres"
 	}
-	return localDSN(c.port, database)
+	return localDSN(c.port, c.password, database)
 }
 
 func (c *container) log() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	logs, err := c.running.Logs(ctx)
+	cmd := exec.CommandContext(ctx, "docker", "logs", "--tail", "500", c.name)
+	text, err := cmd.CombinedOutput()
 	if err != nil {
-		return ""
-	}
-	text, err := io.ReadAll(logs)
-	if err := errors.Join(err, logs.Close()); err != nil {
 		return ""
 	}
 	return strings.ToValidUTF8(string(text[max(0, len(text)-logTail):]), "")

@@ -14,7 +14,16 @@ type Option func(*options)
 type options struct {
 	parent   string
 	settings map[string]string
+	trust    bool
 }
+
+// WithTrust has every role in without a password, from this machine only: for tests, which connect as many.
+func WithTrust() Option {
+	return func(o *options) { o.trust = true }
+}
+
+// anyPassword is what is said where nobody asks.
+const anyPassword = "postgres"
 
 // WithSetting sets a parameter of postgresql.conf: WithSetting("shared_buffers", "256MB").
 func WithSetting(name, value string) Option {

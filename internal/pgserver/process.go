@@ -23,8 +23,9 @@ import (
 // process is a postmaster that is this process's child.
 type process struct {
 	install  Installation
-	home     string // holds the data, the log and the socket
+	home     string // holds the data, the log and the socket; not the server user's, as data and socket are
 	port     int
+	password string // the superuser's
 	settings map[string]string
 	child    *child
 }
@@ -43,6 +44,9 @@ func newProcess(ctx context.Context, install Installation, o options) (*process,
 		return nil, err
 	}
 	p := &process{install: install, home: home, settings: o.settings}
+	if o.trust {
+		p.password = anyPassword
+	}
 	if err := p.prepare(ctx); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -50,26 +54,32 @@ func newProcess(ctx context.Context, install Installation, o options) (*process,
 }
 
 func (p *process) prepare(ctx context.Context) error {
-	if len(p.home)+len("/.s.PGSQL.99999") > maxSocketPath {
+	if len(p.socketDir())+len("/.s.PGSQL.99999") > maxSocketPath {
 		return fmt.Errorf("the path %s is too long for a Unix socket: set TMPDIR to a shorter one", p.home)
 	}
-	if err := giveToServerUser(p.home); err != nil {
+	// The home stays this process's: the server's user passes through it, and can put nothing in a file's place, the log's for one.
+	if err := errors.Join(os.Chmod(p.home, 0o711), os.Mkdir(p.socketDir(), 0o700), giveToServerUser(p.socketDir())); err != nil {
 		return err
 	}
 	if err := newCluster(ctx, p.install, p.dataDir()); err != nil {
 		return err
 	}
-	settings := map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": p.home, "logging_collector": "off"}
+	if p.password == "" {
+		if err := authenticate(filepath.Join(p.dataDir(), "pg_hba.conf"), passwordMethod(p.install.Version)); err != nil {
+			return err
+		}
+	}
+	settings := map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": p.socketDir(), "logging_collector": "off"}
 	if !atLeast(p.install.Version, "9.3") {
 		delete(settings, "unix_socket_directories")
-		settings["unix_socket_directory"] = p.home
+		settings["unix_socket_directory"] = p.socketDir()
 	}
 	file, err := os.OpenFile(filepath.Join(p.dataDir(), "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString("\n" + configuration(p.settings) + configuration(settings))
-	return errors.Join(err, file.Close())
+	return errors.Join(err, file.Close(), giveAway(p.dataDir()))
 }
 
 func (p *process) dataDir() string { return filepath.Join(p.home, "data") }
@@ -79,12 +89,12 @@ func (p *process) dsn(database string) string {
 	if database == "" {
 		database = "postgres"
 	}
-	return localDSN(p.port, database)
+	return localDSN(p.port, p.password, database)
 }
 
-func localDSN(port int, database string) string {
+func localDSN(port int, password, database string) string {
 	address := url.URL{
-		Scheme: "postgres", User: url.UserPassword("postgres", "postgres"),
+		Scheme: "postgres", User: url.UserPassword("postgres", password),
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/" + database, RawQuery: "sslmode=disable",
 	}
 	return address.String()
@@ -126,7 +136,7 @@ func (p *process) startOnce(ctx context.Context) error {
 	if err := asServerUser(cmd); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(p.logFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	log, err := os.OpenFile(p.logFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -135,7 +145,11 @@ func (p *process) startOnce(ctx context.Context) error {
 	if err := errors.Join(err, log.Close()); err != nil {
 		return err
 	}
-	if err := waitReady(ctx, p.dsn(""), p.dataDir(), p.child.done); err != nil {
+	err = waitReady(ctx, p.socketDSN(), p.dataDir(), p.child.done)
+	if err == nil && p.password == "" {
+		err = p.setPassword(ctx)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("%w; the end of its log:\n%s", err, p.log()), p.child.end(Immediate))
 	}
 	return nil

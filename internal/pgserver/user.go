@@ -31,6 +31,15 @@ func serverUser() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("running PostgreSQL as root: it refuses to, and there is neither a user nobody nor postgres to run it: run as another user")
 }
 
+// serverUID is that of the user who runs the servers.
+func serverUID() (uint32, error) {
+	cred, err := serverUser()
+	if err != nil || cred == nil {
+		return uint32(os.Geteuid()), err
+	}
+	return cred.Uid, nil
+}
+
 func asServerUser(cmd *exec.Cmd) error {
 	cred, err := serverUser()
 	if err != nil {

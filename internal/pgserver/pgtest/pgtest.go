@@ -144,8 +144,9 @@ func Own(tb testing.TB, version string, opts ...pgserver.Option) *pgserver.Serve
 	return server
 }
 
-// start starts a server in memory where there is room, unless TMPDIR or an option says where.
+// start starts a server that asks nobody for a password, in memory where there is room, unless TMPDIR or an option says where.
 func start(ctx context.Context, version string, opts ...pgserver.Option) (*pgserver.Server, error) {
+	opts = append(slices.Clone(opts), pgserver.WithTrust())
 	if dir, ok := memoryDir(); ok && os.Getenv("TMPDIR") == "" {
 		opts = slices.Insert(opts, 0, pgserver.WithDataDir(dir))
 	}
