@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # What is where; each is looked for when it is needed.
@@ -56,11 +57,17 @@ unit: go-present ## the tests that need no server
 	@go test -race -short ./...
 
 .PHONY: lint
-lint: go-present ## gofumpt, vet, golangci-lint with the import rules
+lint: go-present ## gofumpt, vet, golangci-lint with the import rules, known vulnerabilities
 	@unformatted=$$(go run $(GOFUMPT) -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted (go run $(GOFUMPT) -w .):"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(GOLANGCI_LINT) run
+	@if found=$$(go run $(GOVULNCHECK) ./... 2>&1); then echo "$$found"; else \
+		case "$$found" in \
+		*"fetching vulnerabilities"*) echo "*** KNOWN VULNERABILITIES WERE NOT LOOKED FOR: vuln.go.dev cannot be reached. ***" ;; \
+		*) echo "$$found"; exit 1 ;; \
+		esac; \
+	fi
 
 .PHONY: bench
 bench: go-present servers-present ## the benchmarks, on real servers

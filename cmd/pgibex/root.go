@@ -106,6 +106,9 @@ func (o *options) load() (*config.Config, *replicator.Replicator, *metrics.Metri
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
+	for _, warning := range c.Warnings {
+		slog.Warn(warning)
+	}
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, c.Stream)
 	return c, replicator.New(c, slog.Default(), m), m, registry, nil

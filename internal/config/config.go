@@ -25,6 +25,9 @@ type Config struct {
 	Copy    Copy
 	Apply   Apply
 	Metrics Metrics
+
+	// Warnings are of what is not wrong and yet not as it should be.
+	Warnings []string
 }
 
 // Tables selects tables by patterns, see ParsePattern. No Include means every user table.
@@ -95,6 +98,7 @@ func Load(path string) (*Config, error) {
 			return nil, err
 		}
 		decodeFile(c, root, report)
+		c.warnOfReaders(path)
 	}
 	fromEnvironment := map[string]string{}
 	for variable, e := range map[string]*Endpoint{sourceVariable: &c.Source, targetVariable: &c.Target} {

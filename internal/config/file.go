@@ -53,6 +53,18 @@ func readFile(path string) ([]*ast.MappingValueNode, error) {
 	return root, nil
 }
 
+// warnOfReaders warns of a file that anybody on this machine may read, if a password is in it.
+func (c *Config) warnOfReaders(path string) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 {
+		return
+	}
+	if len(inspect(c.Source.DSN).secrets)+len(inspect(c.Target.DSN).secrets) > 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s has a password in it, and everybody on this machine may read it: chmod o= %[1]s, "+
+			"or have the password in ~/.pgpass, %s or %s", path, sourceVariable, targetVariable))
+	}
+}
+
 // quotedInMessage is what the YAML library cites from the file in some of its messages.
 var quotedInMessage = regexp.MustCompile(` ?"(?s:\\.|[^"\\])*"`)
 

@@ -276,3 +276,39 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestFilesWithPasswordsThatAllMayReadAreWarnedOf(t *testing.T) {
+	cleanEnvironment(t)
+	const plain, secret = "postgres://pgibex@old/shop", "postgres://pgibex:secret@old/shop"
+	for _, test := range []struct {
+		name, source string
+		mode         os.FileMode
+		environment  string
+		warned       bool
+	}{
+		{"for all, with one", secret, 0o644, "", true},
+		{"for all, in the keyword form", "'host=old dbname=shop password=secret'", 0o604, "", true},
+		{"for all, of a key", plain + "?sslpassword=secret", 0o644, "", true},
+		{"for all, though it does not count", secret, 0o644, plain, true},
+		{"for all, without one", plain, 0o644, "", false},
+		{"for all, but it is elsewhere", plain, 0o644, secret, false},
+		{"for a group", secret, 0o640, "", false},
+		{"for its owner", secret, 0o600, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv(sourceVariable, test.environment)
+			path := write(t, "source:\n  dsn: "+test.source+"\ntarget:\n  dsn: postgres://pgibex@new/shop\n")
+			if err := os.Chmod(path, test.mode); err != nil {
+				t.Fatal(err)
+			}
+			c, err := Load(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(c.Warnings, "\n")
+			if strings.Contains(text, "chmod o= "+path) != test.warned || !test.warned && text != "" || strings.Contains(text, "secret") {
+				t.Errorf("warned: %q", text)
+			}
+		})
+	}
+}
