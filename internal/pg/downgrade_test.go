@@ -97,9 +97,9 @@ func TestPasswordIsNotSentInClearUnwarned(t *testing.T) {
 				if said() != test.warned { // already
 					t.Errorf("when the password is sent it has said: %q", log.lines())
 				}
-			case <-ended:
+			case err := <-ended:
 				if test.stolen {
-					t.Error("nothing was asked for")
+					t.Errorf("nothing was asked for: %v", err)
 				}
 			case <-time.After(20 * time.Second):
 				t.Fatal("nothing happens")

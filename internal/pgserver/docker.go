@@ -132,7 +132,7 @@ func (c *container) stop(mode StopMode) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout+time.Minute)
 	defer cancel()
-	_, err := docker(ctx, nil, "stop", "--time", strconv.Itoa(int(timeout.Seconds())), c.name)
+	_, err := docker(ctx, nil, "stop", "-t", strconv.Itoa(int(timeout.Seconds())), c.name)
 	return err
 }
 
