@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -20,7 +21,11 @@ func TestPlainRolesDumpTheSource(t *testing.T) {
 	}
 	role := "backup_of_" + one[string](s, s.sourceDSN, "SELECT current_database()::text")
 	s.src("CREATE ROLE " + role + " LOGIN; ALTER TABLE a OWNER TO " + role + "; ALTER TABLE log OWNER TO " + role + "; INSERT INTO a VALUES (1, 'x')")
-	t.Cleanup(func() { s.exec(s.source.DSN(""), "DROP ROLE "+role) }) // after its database
+	t.Cleanup(func() {
+		if err := tryExec(context.WithoutCancel(t.Context()), s.sourceDSN, "DROP OWNED BY "+role+" CASCADE; DROP ROLE "+role); err != nil {
+			t.Error(err)
+		}
+	})
 	dsn := with(t, s.sourceDSN, func(u *url.URL) { u.User = url.User(role) })
 	dump := func(args ...string) (string, error) {
 		c := exec.Command(pgDump, append(args, dsn)...)

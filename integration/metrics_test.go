@@ -57,7 +57,7 @@ func TestConnectionsOfOthersDoNotStarveTheStream(t *testing.T) {
 	s.streaming()
 	var strangers sync.WaitGroup
 	ctx, end := context.WithCancel(t.Context())
-	for range 300 {
+	for range 150 {
 		strangers.Go(func() {
 			for ctx.Err() == nil {
 				conn, err := net.Dial("tcp", address)

@@ -66,10 +66,10 @@ func lines(err error) []string {
 		return []string{text}
 	}
 	before, ok := strings.CutSuffix(text, list.Error())
-	if !ok {
+	lines := slices.Clone(list.Lines())
+	if !ok || len(lines) == 0 {
 		return []string{text}
 	}
-	lines := slices.Clone(list.Lines())
 	lines[0] = before + lines[0]
 	return lines
 }

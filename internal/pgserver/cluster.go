@@ -28,7 +28,7 @@ func newCluster(ctx context.Context, install Installation, dest string) error {
 	where := sha256.Sum256([]byte(install.BinDir))
 	template := filepath.Join(root, "templates", fmt.Sprintf("%s-%x-uid%d", install.Version, where[:4], os.Geteuid()))
 	err = makeOnce(ctx, template, func(temp string) error {
-		scratch, err := os.MkdirTemp("", "pgibex-initdb-")
+		scratch, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", homePrefix, os.Getpid())) // swept with the servers' homes
 		if err != nil {
 			return err
 		}

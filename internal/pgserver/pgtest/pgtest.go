@@ -49,8 +49,8 @@ var (
 // used and says which those were. It does not return.
 func Main(m *testing.M) {
 	code := m.Run()
-	usedDocker, err := closeAll()
-	if err == nil && code == 0 && !usedDocker { // Docker's client keeps goroutines of its own
+	err := closeAll()
+	if err == nil && code == 0 {
 		err = goleak.Find()
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-func closeAll() (usedDocker bool, err error) {
+func closeAll() (err error) {
 	mu.Lock()
 	defer mu.Unlock()
 	var lines []string
@@ -68,13 +68,12 @@ func closeAll() (usedDocker bool, err error) {
 		switch s := slots[version]; {
 		case s.server != nil:
 			lines = append(lines, s.server.Installation().String())
-			usedDocker = usedDocker || s.server.DataDir() == ""
 			err = errors.Join(err, s.server.Close())
 		case mayLack(version):
 			lines = append(lines, notTested92)
 		}
 	}
-	return usedDocker, errors.Join(err, report(append(lines, notes...)))
+	return errors.Join(err, report(append(lines, notes...)))
 }
 
 // report says on what the tests ran, and leaves it to make, which says it once more for all.
