@@ -47,7 +47,15 @@ func TestSquattedSchema(t *testing.T) {
 			GRANT ALL ON ALL TABLES IN SCHEMA pgibex_it TO PUBLIC`, role)
 		s.exec(address, trap)
 		for _, args := range [][]string{
-			{"status"}, {"install", "--dry-run"}, {"install"}, {"run"}, {"catchup"}, {"verify"}, {"add", "public.t"}, {"remove", "public.t"}, {"resync", "public.t"},
+			{"status"},
+			{"install", "--dry-run"},
+			{"install"},
+			{"run"},
+			{"catchup"},
+			{"verify"},
+			{"add", "public.t"},
+			{"remove", "public.t"},
+			{"resync", "public.t"},
 			{"uninstall", "--yes", "--force"},
 		} {
 			r := s.command("", args...)
