@@ -134,6 +134,7 @@ func (a *arena) configure() {
 		a.t.Fatal(err)
 	}
 	address.User = url.User(a.sourceAs)
+	a.stream.config.Source.DSN = address.String()
 	exclude := []string{`"hostile.*"`}
 	for _, name := range a.excluded {
 		exclude = append(exclude, fmt.Sprintf("%q", name))
