@@ -89,7 +89,7 @@ func (d *duel) mend(said named) {
 	group.Wait()
 	now := d.report(d.t).named(d.c.Victim.Plain)
 	switch {
-	case now.State == quarantined: // what was in flight may have brought it there only now
+	case now.State == quarantined, remedial.MatchString(now.Remedy): // what was in flight may have brought it there only now, or the daemon has not looked yet
 		said = now
 	case d.c.Is == hostile.Differs: // verify has said it
 		said.Remedy = "pgibex resync"

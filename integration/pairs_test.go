@@ -396,7 +396,7 @@ func TestRestoredSourceLacksATable(t *testing.T) {
 	for range 2 { // what is left has a number of its own
 		s.command("", "resync", "--all").wants(t, 0, "gone on the source", "pgibex remove public.young")
 	}
-	s.command("", "catchup").wants(t, 1, "public.young: it was gone on the source")
+	s.command("", "catchup").wants(t, 1, "public.young: the table is gone on the source")
 	const exclude = "tables: {exclude: [public.young]}\n"
 	s.command(exclude, "remove", "public.young").wants(t, 0)
 	s.command(exclude, "catchup").wants(t, 0)

@@ -78,6 +78,9 @@ func (r *Replicator) reload() {
 
 // migrate brings the layouts that an older pgibex has made to this one's, and refuses those of a newer one.
 func (r *Replicator) migrate(ctx context.Context, dst *pg.Conn) error {
+	if dst.Version < oldestTarget { // look refuses it
+		return nil
+	}
 	_, err := r.store.Stream(ctx, dst)
 	switch other, ok := errors.AsType[*state.VersionError](err); {
 	case pg.State(err) != "":
