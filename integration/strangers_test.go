@@ -96,3 +96,41 @@ func TestStrangerWithTheStreamsLock(t *testing.T) {
 	s.command("", "catchup").wants(t, 0)
 	s.equal()
 }
+
+// TestCodeOfOthersOnTheTarget: what runs with our rights when rows are written there is named at each look, also what comes during the stream.
+func TestCodeOfOthersOnTheTarget(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, "CREATE TABLE checked (id int PRIMARY KEY, v text); CREATE TABLE quiet (id int PRIMARY KEY, v text); CREATE TABLE late (id int PRIMARY KEY, v text)")
+	role, _ := s.stranger(s.targetDSN)
+	function := func(name, takes, returns string) string {
+		return fmt.Sprintf("CREATE FUNCTION %s(%s) RETURNS %s LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN %s; END$$; ALTER FUNCTION %[1]s(%[2]s) OWNER TO %[5]s;",
+			name, takes, returns, map[string]string{"boolean": "true", "text": "'x'", "trigger": "NEW"}[returns], role)
+	}
+	s.dst(function("in_check", "text", "boolean") + function("in_domain", "text", "boolean") + function("in_index", "text", "text") + function("in_column", "text", "text") +
+		function("in_trigger", "", "trigger") + function("in_late", "", "trigger") + function("in_ordinary", "", "trigger") +
+		`CREATE DOMAIN word AS text CHECK (in_domain(VALUE)); CREATE DOMAIN words AS word;
+		ALTER TABLE checked ALTER v TYPE words, ADD CHECK (in_check(v)), ADD g text GENERATED ALWAYS AS (in_column(v)) STORED; CREATE INDEX by_code ON checked (in_index(v));
+		CREATE TRIGGER fires BEFORE INSERT ON checked FOR EACH ROW EXECUTE FUNCTION in_trigger(); ALTER TABLE checked ENABLE REPLICA TRIGGER fires;
+		CREATE TRIGGER ordinary BEFORE INSERT ON quiet FOR EACH ROW EXECUTE FUNCTION in_ordinary()`)
+	s.src("INSERT INTO checked VALUES (1, 'v'); INSERT INTO quiet VALUES (1, 'v'); INSERT INTO late VALUES (1, 'v')")
+	s.catchUp()
+	d := s.daemon("")
+	s.streaming()
+	code := []string{"check checked_v_check: function public.in_check(text) of " + role, "domain public.word: function public.in_domain", "index by_code: function public.in_index", "column g: function public.in_column",
+		"trigger fires (ENABLE REPLICA): function public.in_trigger() of " + role}
+	for _, text := range code {
+		d.says(text)
+	}
+	status := s.command("", "status")
+	status.wants(t, 0, append(code, "public.checked: code of other roles runs with pgibex's rights")...)
+	if said := status.out + d.log.String(); strings.Contains(said, "in_ordinary") || strings.Contains(said, "public.late: code") {
+		t.Errorf("what does not fire is named:\n%s", said)
+	}
+	s.dst("CREATE TRIGGER fires BEFORE INSERT ON late FOR EACH ROW EXECUTE FUNCTION in_late(); ALTER TABLE late ENABLE ALWAYS TRIGGER fires")
+	s.command("", "status").wants(t, 0, "public.late: code of other roles runs with pgibex's rights", "trigger fires (ENABLE ALWAYS): function public.in_late() of "+role)
+	s.eventually("the daemon names it", 45*time.Second, func() bool { return strings.Contains(d.log.String(), "public.in_late() of "+role) })
+	if n := strings.Count(d.log.String(), "public.checked: code of other roles"); n != 1 {
+		t.Errorf("the log says %d times what fires on checked", n)
+	}
+	d.terminate()
+}

@@ -60,9 +60,13 @@ func (r *Replicator) look(ctx context.Context) (*sides, error) {
 	return s, nil
 }
 
+// warn says what a look has found, each thing once.
 func (r *Replicator) warn(s *sides) {
 	for _, warning := range s.warnings {
-		r.log.Warn(warning)
+		if !r.warned[warning] {
+			r.warned[warning] = true
+			r.log.Warn(warning)
+		}
 	}
 }
 
@@ -79,6 +83,11 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	if problems, err := r.checkState(ctx, s); err != nil || len(problems) > 0 {
 		return refuse(problems, err)
 	}
+	warnings, err := s.superusers(ctx)
+	if err != nil {
+		return err
+	}
+	s.warnings = append(s.warnings, warnings...)
 	if err := r.selectTables(ctx, s); err != nil {
 		return err
 	}
@@ -89,7 +98,16 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 		found, err = s.checkSequences(ctx, r.wanted(among(selected)))
 		problems = append(problems, found...)
 	}
-	return refuse(problems, err)
+	if err != nil || len(problems) > 0 {
+		return refuse(problems, err)
+	}
+	var names []catalog.Name
+	for _, t := range selected {
+		names = append(names, t.Name)
+	}
+	warnings, err = firing(ctx, s.dst, s.target, names)
+	s.warnings = append(s.warnings, warnings...)
+	return err
 }
 
 func (r *Replicator) connect(ctx context.Context, s *sides) (err error) {

@@ -101,7 +101,7 @@ func (r *Replicator) checkTable(ctx context.Context, s *sides, source *catalog.T
 	if len(problems) > 0 {
 		return problems, nil
 	}
-	return nil, warnFiring(ctx, s, target)
+	return nil, nil
 }
 
 // inherit is how a role comes to have the rights of those that it is a member of: since 16 each membership has an option of its own, and
@@ -127,16 +127,6 @@ func keylessSize(ctx context.Context, src *pg.Conn, t *catalog.Table) (warning s
 		return "", err
 	}
 	return fmt.Sprintf("%s has no key and %d MB: it is copied in one transaction, which keeps the source from vacuuming for that long", t.Name, size>>20), nil
-}
-
-// warnFiring warns of triggers on the target that fire in spite of us.
-func warnFiring(ctx context.Context, s *sides, t *catalog.Table) error {
-	var firing []string
-	err := s.dst.QueryRow(ctx, "SELECT ARRAY(SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('A', 'R') ORDER BY 1)", t.OID).Scan(&firing)
-	for _, name := range firing {
-		s.warnings = append(s.warnings, fmt.Sprintf("%s: trigger %s of the target is ENABLE ALWAYS or REPLICA and fires for replicated rows", t.Name, name))
-	}
-	return err
 }
 
 // checkFresh makes sure, of a table that was never loaded, that the target has the key and nobody's rows. A table that is locked there is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -88,6 +89,15 @@ func (r *Replicator) problems(ctx context.Context, src, dst *pg.Conn, relations 
 		}
 		status.Problems = append(status.Problems, Problem{kind, relation.Name.String(), why.Error(), hint.Of(why)})
 	}
+	var names []catalog.Name
+	for _, relation := range relations {
+		names = append(names, relation.Name)
+	}
+	warnings, err := firing(ctx, dst, now.target, names)
+	if err != nil {
+		return err
+	}
+	status.Warnings = append(status.Warnings, warnings...)
 	omitted, err := r.omitted(ctx, src, now.source, carriedBy(relations))
 	if err != nil {
 		return err

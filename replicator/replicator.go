@@ -40,6 +40,7 @@ type Replicator struct {
 	anew     chan struct{} // ends the present attempt
 
 	reported map[catalog.Name]bool // tables that have come, said once
+	warned   map[string]bool       // what was warned of
 
 	source, target pg.Server
 	capture        *capture.Capture
@@ -56,7 +57,7 @@ func New(c *config.Config, log *slog.Logger, m *metrics.Metrics) *Replicator {
 		target:  pg.Server{Side: pg.Target, DSN: c.Target.DSN, Encoding: c.Source.Encoding, Stream: c.Stream},
 		capture: capture.New(c.Stream),
 		store:   store,
-		anew:    make(chan struct{}, 1), reported: map[catalog.Name]bool{},
+		anew:    make(chan struct{}, 1), reported: map[catalog.Name]bool{}, warned: map[string]bool{},
 		loader: &snapshot.Loader{Store: store, ChunkSize: int64(c.Copy.ChunkSize), ChunkTime: c.Copy.ChunkTime},
 	}
 }

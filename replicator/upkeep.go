@@ -146,7 +146,8 @@ func (s *stream) purge(ctx context.Context, view *capture.View) error {
 // target's columns are others and still fit, and reports tables that have come.
 func (s *stream) lookForDrift(ctx context.Context) error {
 	now := &sides{src: s.src, dst: s.dst}
-	if err := now.read(ctx, s.r.capture); err != nil {
+	err := now.read(ctx, s.r.capture)
+	if err != nil {
 		return err
 	}
 	var again error
@@ -171,7 +172,18 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 	if again != nil {
 		return again
 	}
+	if now.warnings, err = firing(ctx, s.dst, now.target, s.names()); err != nil {
+		return err
+	}
+	s.r.warn(now)
 	return s.lookForNew(ctx, now.source)
+}
+
+func (s *stream) names() (names []catalog.Name) {
+	for _, t := range s.all {
+		names = append(names, t.name)
+	}
+	return names
 }
 
 // relation is a table as this process has it. One that another goroutine has at the moment counts as one being copied: its key may be missing.
