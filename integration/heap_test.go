@@ -140,3 +140,32 @@ func TestIndexWhoseOrderWasChanged(t *testing.T) {
 		t.Errorf("verify after REINDEX: %s", said)
 	}
 }
+
+// TestAnotherIndexThanTheKeys is smaller than the key's, so that look-ups and counts go by it: what it lacks is found missing, and it is the one
+// that is named; and what the key's has does not count for it.
+func TestAnotherIndexThanTheKeys(t *testing.T) {
+	t.Parallel()
+	const fat = "WITH (fillfactor = 10)"
+	s := newStream(t, `CREATE TABLE one (id int PRIMARY KEY `+fat+`, v text); CREATE INDEX one_other ON one (id);
+		CREATE TABLE two (a int, b int, v text, PRIMARY KEY (a, b) `+fat+`); CREATE INDEX two_other ON two (b, a);
+		CREATE TABLE three (id int PRIMARY KEY `+fat+`, v text); CREATE INDEX three_other ON three (id DESC)`)
+	s.src(`INSERT INTO one SELECT g, repeat('o', 60) FROM generate_series(1, 8000) g; INSERT INTO two SELECT g, g, repeat('t', 60) FROM generate_series(1, 8000) g;
+		INSERT INTO three SELECT g, repeat('t', 60) FROM generate_series(1, 8000) g; ANALYZE`)
+	s.unindexed("one_other", "INSERT INTO one VALUES (42000, 'lost')")
+	s.unindexed("two_other", "INSERT INTO two VALUES (42000, 42000, 'lost')")
+	s.unindexed("three_other", "INSERT INTO three VALUES (42000, 'lost')")
+	s.catchUp()
+	for _, table := range []string{"one", "two", "three"} {
+		if n := one[int](s, s.targetDSN, "SELECT count(*) FROM "+table+" WHERE v = 'lost'"); n != 1 {
+			t.Errorf("the copy of %s has brought %d of the row that an index lacks", table, n)
+		}
+		if said := s.verifySays("public." + table); !strings.Contains(said, "does not find 1 rows") || !strings.Contains(said, `REINDEX INDEX "public"."`+table+`_other"`) {
+			t.Errorf("verify of %s: %s", table, said)
+		}
+		s.src("REINDEX INDEX " + table + "_other")
+		if said := s.verifySays("public." + table); said != "" {
+			t.Errorf("verify of %s after REINDEX: %s", table, said)
+		}
+	}
+	s.equal()
+}

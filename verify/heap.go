@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-// compareIndex compares the source with itself: whether the index of the key, by which changes are looked up, finds every row of the heap.
+// compareIndex compares the source with itself: whether the index that changes are looked up by, mostly the key's, finds every row of the heap.
 // Where it does not, no other comparison is worth anything.
 func (j *job) compareIndex(ctx context.Context) error {
 	source := j.table.source
@@ -42,14 +43,18 @@ func (j *job) compareIndex(ctx context.Context) error {
 	if lost > len(named) {
 		named = append(named, "…")
 	}
-	return &skipError{contradiction(source, lost, named)}
+	by, err := source.LookedUpBy(ctx, j.source)
+	if err != nil {
+		return err
+	}
+	return &skipError{contradiction(source, cmp.Or(by, source.Key.Index), lost, named)}
 }
 
 // lostNamed is how many rows are named that an index does not find.
 const lostNamed = 10
 
-func contradiction(s *side, lost int, named []string) string {
-	index := pg.Ident(s.Schema, s.Key.Index)
+func contradiction(s *side, index string, lost int, named []string) string {
+	index = pg.Ident(s.Schema, index)
 	return fmt.Sprintf("the source contradicts itself: its index %[1]s does not find %[2]d rows of the table, %[3]s; on the source: REINDEX INDEX %[1]s, then: pgibex resync %[4]s, and verify again",
 		index, lost, strings.Join(named, ", "), s.Name)
 }

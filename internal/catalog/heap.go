@@ -20,7 +20,8 @@ const unchangingSQL = `SELECT NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
 	  AND (SELECT datcollate IN ('C', 'POSIX') FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))`
 
 // Complete says whether the index has as many rows as the heap, in one snapshot. known is false where that cannot be told within the time,
-// or says too little: an index whose order was changed under it has all rows and finds few.
+// or says too little: an index whose order was changed under it has all rows and finds few. Nothing speaks for an index that is not the
+// one which is counted, or not the one that look-ups go by, as where another one is smaller: it does not count as complete.
 func (t *Table) Complete(ctx context.Context, conn *pg.Conn, within time.Duration) (complete, known bool, err error) {
 	var unchanging bool
 	if err := conn.QueryRow(ctx, unchangingSQL, t.OID, t.Key.Columns).Scan(&unchanging); err != nil || !unchanging {
@@ -35,7 +36,15 @@ func (t *Table) Complete(ctx context.Context, conn *pg.Conn, within time.Duratio
 		t.SQL(), strings.Join(keys, ", "))
 	settings := fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off",
 		within.Milliseconds())
-	err = conn.Read(ctx, settings, func(ctx context.Context) error { return conn.QueryRow(ctx, query).Scan(&complete) })
+	if by, err := t.LookedUpBy(ctx, conn); err != nil || by != t.Key.Index {
+		return false, true, err
+	}
+	err = conn.Read(ctx, settings, func(ctx context.Context) error {
+		if by, err := conn.IndexesOf(ctx, query); err != nil || len(by) != 1 || by[0] != t.Key.Index {
+			return err
+		}
+		return conn.QueryRow(ctx, query).Scan(&complete)
+	})
 	if pg.State(err) == pg.QueryCanceled && ctx.Err() == nil {
 		return false, false, nil
 	}
@@ -48,10 +57,24 @@ type Unindexed struct {
 	Key  []string // the text of each column
 }
 
+// lookingUp are the settings of a batch that matter for which index its look-ups go by.
+const lookingUp = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
+// LookedUpBy is the index that a look-up by the key goes by: that of the key, unless the planner likes another one better; "" if there is no such one.
+func (t *Table) LookedUpBy(ctx context.Context, conn *pg.Conn) (index string, err error) {
+	err = conn.Read(ctx, lookingUp, func(ctx context.Context) error {
+		by, err := conn.IndexesOf(ctx, t.unindexedSQL(conn.Version, 0, 1))
+		if len(by) == 1 {
+			index = by[0]
+		}
+		return err
+	})
+	return index, err
+}
+
 // Unindexed reads which rows in a run of blocks, to excluded, a look-up by their keys does not find.
 func (t *Table) Unindexed(ctx context.Context, conn *pg.Conn, from, to int64) (found []Unindexed, err error) {
-	const settings = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-	err = conn.Read(ctx, settings, func(ctx context.Context) error {
+	err = conn.Read(ctx, lookingUp, func(ctx context.Context) error {
 		return conn.Each(ctx, t.unindexedSQL(conn.Version, from, to), nil, func(rows pgx.Rows) error {
 			u := Unindexed{Key: make([]string, len(t.Key.Columns))}
 			fields := []any{&u.CTID}
