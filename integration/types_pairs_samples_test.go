@@ -95,7 +95,7 @@ var pairFamilies = [][]pairType{
 		{"timestamptz", "timestamptz", stamps},
 		{"timestamptz_3", "timestamptz(3)", stamps},
 		{"date", "date", []string{"2000-01-01", "5874897-12-31", "infinity"}},
-		{"abstime", "abstime", []string{"epoch", "invalid", "2000-01-01"}},
+		{"abstime", "abstime", []string{"epoch", "invalid", "2000-01-01", "2000-01-01 00:00:01", "1950-06-01", "2038-01-19 03:14:03 UTC", "infinity", "-infinity"}},
 	},
 	{
 		{"time", "time", times},
@@ -113,7 +113,8 @@ var pairFamilies = [][]pairType{
 		{"interval_dm", "interval day to minute", spans},
 		{"interval_hs", "interval hour to second(3)", spans},
 		{"interval_s", "interval second", spans},
-		{"reltime", "reltime", []string{"1 day", "undefined", "0"}},
+		{"reltime", "reltime", []string{"1 day", "undefined", "0", "360 days", "1 year", "365 days", "30 days", "-1 year", "-360 days", "1 year 00:00:01"}},
+		{"text_of_span", "text", nil},
 	},
 	{
 		{"bit_1", "bit(1)", []string{"0", "1"}},

@@ -41,8 +41,11 @@ func confused(source, target *Table) (problems []string) {
 	return problems
 }
 
-// asIs is the source's own type, with its collation where that matters.
+// asIs is the source's own type, with its collation where that matters, or what it is on servers that have it no more (from 12 on).
 func (c Column) asIs() string {
+	if c.Of.Bare().is("reltime") {
+		return "text"
+	}
 	if c.Loose != "" {
 		return fmt.Sprintf("%s COLLATE %s", c.Type, c.Loose)
 	}
@@ -67,6 +70,8 @@ func merges(s, t *Type, class string) bool {
 			return !s.isCitext()
 		case t.is("jsonb"):
 			return !s.is("jsonb")
+		case t.is("interval"): // to a reltime a year has 365.25 days, to an interval twelve months of 30
+			return s.is("reltime")
 		}
 		return compareBare(s, t) == cut && !s.is("character") // whose blanks count for nothing
 	})

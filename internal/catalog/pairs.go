@@ -26,7 +26,7 @@ var wider = map[string][]string{
 	"bit":               {"bit varying"},
 	"cidr":              {"inet"},
 	"abstime":           {"timestamp with time zone"},
-	"reltime":           {"interval"},
+	"reltime":           {"interval", "text"},
 	"int4range":         {"int8range"},
 }
 
@@ -58,6 +58,7 @@ var (
 	labels   = verdict{narrower, "a label that is missing there would quarantine the table"}
 	asJSONB  = verdict{narrower, "jsonb keeps neither white space nor the order of keys, of a key that is there twice it keeps the last, and \\u0000 would quarantine the table"}
 	invalid  = verdict{narrower, "the value 'invalid' or 'undefined' would quarantine the table"}
+	asSpan   = verdict{narrower, "360 days and 1 year are told apart no more, and the value 'undefined' would quarantine the table"}
 )
 
 // compare says how the values of a source's type fit into a target's.
@@ -149,11 +150,11 @@ func compareModifiers(s, t *Type) verdict {
 		return asJSONB
 	case s.is("abstime") && s.Name != t.Name: // whole seconds
 		return invalid
-	case s.is("reltime") && s.Name != t.Name: // whole seconds
+	case s.is("reltime") && t.is("interval"): // whole seconds
 		if last, _ := intervalEnd(t.Modifier); last < intervalSecond {
 			return no
 		}
-		return invalid
+		return asSpan
 	case t.is("bit varying"):
 		if s.is("bit") { // all are of one length
 			return when(t.Modifier < 0 || s.Modifier >= 0 && s.Modifier <= t.Modifier, no)
