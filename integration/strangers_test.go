@@ -116,8 +116,10 @@ func TestCodeOfOthersOnTheTarget(t *testing.T) {
 	s.catchUp()
 	d := s.daemon("")
 	s.streaming()
-	code := []string{"check checked_v_check: function public.in_check(text) of " + role, "domain public.word: function public.in_domain", "index by_code: function public.in_index", "column g: function public.in_column",
-		"trigger fires (ENABLE REPLICA): function public.in_trigger() of " + role}
+	code := []string{
+		"check checked_v_check: function public.in_check(text) of " + role, "domain public.word: function public.in_domain", "index by_code: function public.in_index", "column g: function public.in_column",
+		"trigger fires (ENABLE REPLICA): function public.in_trigger() of " + role,
+	}
 	for _, text := range code {
 		d.says(text)
 	}
