@@ -46,6 +46,9 @@ func (b blocker) String() string {
 	return text + ": " + b.query
 }
 
+// lets says whether the lock lets others read the table.
+func (b blocker) lets() bool { return b.mode != "AccessExclusiveLock" }
+
 // stayingBlockers says who holds a lock on one of the tables, and still does a moment later.
 func stayingBlockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]blocker, error) {
 	first, err := blockers(ctx, conn, oids)

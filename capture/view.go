@@ -221,10 +221,19 @@ func (c *Capture) AwaitTable(ctx context.Context, conn *pg.Conn, l *Log) error {
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error { return l.lock(ctx, conn, "") })
 }
 
-// LockedBy says, in words, who holds locks on the table.
+// LockedBy says, in words, who keeps the table from being read, and still does a moment later.
 func (c *Capture) LockedBy(ctx context.Context, conn *pg.Conn, l *Log) ([]string, error) {
 	staying, err := stayingBlockers(ctx, conn, []uint32{l.Table.OID})
-	return inWords(staying, nil), err
+	return inWords(slices.DeleteFunc(staying, blocker.lets), nil), err
+}
+
+// Barring says, in words, who keeps a table of the source from being read at this moment.
+func (c *Capture) Barring(ctx context.Context, conn *pg.Conn, t Table) (by []string, err error) {
+	found, err := blockers(ctx, conn, []uint32{t.OID})
+	for _, b := range slices.DeleteFunc(found, blocker.lets) {
+		by = append(by, b.String())
+	}
+	return by, err
 }
 
 // lock takes the table's ACCESS SHARE lock after the statements given, and makes sure that its name is still its own.

@@ -264,6 +264,29 @@ func (r *Replicator) lockedBy(ctx context.Context, dst *pg.Conn, relations []sta
 	return by, nil
 }
 
+// barred says, at this moment, who on the source keeps tables that are behind the others from being read.
+func (r *Replicator) barred(ctx context.Context, src *pg.Conn, relations []state.Relation) (map[int]string, error) {
+	captured, err := r.capture.Tables(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	by := map[int]string{}
+	for _, relation := range relations {
+		t, there := capturedAs(captured, relation.Number)
+		if !there || relation.State == state.Quarantined || relation.State == state.Streaming && relation.Position.IsZero() {
+			continue
+		}
+		who, err := r.capture.Barring(ctx, src, t)
+		if err != nil {
+			return nil, err
+		}
+		if len(who) > 0 {
+			by[relation.Number] = "on the source: " + strings.Join(who, "; ")
+		}
+	}
+	return by, nil
+}
+
 // transactions identify holders.
 func transactions(holders []apply.Holder) string {
 	var who []string

@@ -1,6 +1,7 @@
 package replicator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,12 +165,16 @@ func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream 
 	if err != nil {
 		return err
 	}
+	barred, err := r.barred(ctx, src, relations)
+	if err != nil {
+		return err
+	}
 	waiting := false // changes of streaming tables
 	for _, relation := range relations {
 		p := progress[relation.Number]
 		t := TableStatus{
 			Number: relation.Number, Table: relation.Name.String(), State: relation.State, Reason: relation.Reason,
-			Waiting: words(locked[relation.Number]), RowsCopied: p.Rows, BytesCopied: p.Bytes, RowsEstimated: max(relation.RowsEstimated, p.Rows), Chunks: p.Chunks, ChunksDone: p.Done,
+			Waiting: cmp.Or(words(locked[relation.Number]), barred[relation.Number]), RowsCopied: p.Rows, BytesCopied: p.Bytes, RowsEstimated: max(relation.RowsEstimated, p.Rows), Chunks: p.Chunks, ChunksDone: p.Done,
 			PendingRows: pending[relation.Number].Rows, PendingBytes: pending[relation.Number].Bytes, DrainBlocks: draining[relation.Number],
 		}
 		if relation.State == state.Copying {

@@ -35,7 +35,8 @@ var source = []Hostility{
 			CREATE TRIGGER hostile AFTER INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW EXECUTE PROCEDURE hostile.f{n}()`,
 	},
 	{Kind: "source", Name: "rewritten", Is: Harmless, Do: "VACUUM FULL {t}"},
-	{Kind: "source", Name: "a lock in mode ACCESS EXCLUSIVE", Is: Waits, Held: true, Do: "INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'held {n}', 1); LOCK TABLE {t} IN ACCESS EXCLUSIVE MODE", Write: "SELECT 1"},
+	// Not of a table that another refers to, where the application itself would wait, nor of one without a key, which is not read.
+	{Kind: "source", Name: "a lock in mode ACCESS EXCLUSIVE", Is: Waits, Held: true, Only: func(v Victim) bool { return alone(v) && keyed(v) }, Do: "INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'held {n}', 1); LOCK TABLE {t} IN ACCESS EXCLUSIVE MODE", Write: "SELECT 1"},
 	{Kind: "source", Name: "a long transaction that has written", Is: Harmless, Held: true, Do: "INSERT INTO {t} (id, {text}, {int}) VALUES ({id}, 'held {n}', 1)", Write: "UPDATE {t} SET {text} = 'beside {n}' WHERE id = '4'"},
 }
 
