@@ -73,7 +73,7 @@ func (t *table) chooseKey() error {
 func (t *table) chooseColumns(version int) {
 	for _, s := range t.Pair.Source.Stored() {
 		d := t.Pair.Target.Column(s.Name)
-		if d == nil || d.Generated {
+		if d == nil {
 			continue
 		}
 		if version < 90400 && becomesJSONB(s.Of, d.Of) {
