@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -177,4 +179,47 @@ func TestRemovedTableHasItsChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wantChecks("after the removal", "aged", "positive not valid")
+}
+
+// TestConstraintsThatDoNotHold on the target: catchup names them, each with its remedy, and ends with 1, as status does, until they hold.
+func TestConstraintsThatDoNotHold(t *testing.T) {
+	t.Parallel()
+	s := newStream(t, `CREATE TABLE zone (id int PRIMARY KEY); CREATE TABLE city (id int PRIMARY KEY, zone_id int REFERENCES zone, v int);
+		CREATE FUNCTION zone_exists(int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT 1 FROM public.zone WHERE id = $1)';
+		ALTER TABLE city ADD CONSTRAINT in_zone CHECK (zone_exists(zone_id)); CREATE TABLE owned (id int PRIMARY KEY, v int)`)
+	s.config.Tables.Exclude = []string{"public.zone"}
+	s.src("INSERT INTO zone VALUES (1), (2); INSERT INTO city VALUES (1, 1, 1), (2, 2, 2); INSERT INTO owned VALUES (1, -1)")
+	s.both("ALTER TABLE owned ADD CONSTRAINT positive CHECK (v > 0) NOT VALID")
+	role := s.plainTarget(t)
+	file := addresses(t, s.config.Source.DSN, s.config.Target.DSN, "tables: {exclude: [public.zone]}")
+	stop := s.run()
+	s.streaming()
+	stop()
+	s.dst("ALTER TABLE owned OWNER TO CURRENT_USER")
+	owner := one[string](s, s.targetDSN, "SELECT current_user::text")
+	for _, name := range []string{"catchup", "status"} {
+		command(t, nil, name, "-c", file).wants(t, 1, "in_zone", "city_zone_id_fkey", "is not present in table", "pgibex catchup",
+			"must be owner of table owned", "on the target: GRANT "+owner+" TO "+role)
+	}
+	s.dst("ALTER TABLE owned OWNER TO " + role + "; INSERT INTO zone VALUES (1), (2)")
+	for _, name := range []string{"catchup", "status"} {
+		command(t, nil, name, "-c", file).wants(t, 0)
+	}
+	s.wantChecks("at the end", "city", "in_zone")
+	s.wantChecks("at the end", "owned", "positive not valid")
+	s.equal()
+}
+
+// plainTarget has the stream use, on the target, a role that is no superuser and owns the tables.
+func (s *stream) plainTarget(t *testing.T) (role string) {
+	s.t.Helper()
+	database := one[string](s, s.targetDSN, "SELECT current_database()::text")
+	role = "plain_of_" + database
+	s.dst(fmt.Sprintf("CREATE ROLE %[1]s LOGIN; ALTER ROLE %[1]s SET session_replication_role = replica; GRANT CREATE ON DATABASE %[2]s TO %[1]s", role, database))
+	t.Cleanup(func() { s.cleanUp(s.targetDSN, fmt.Sprintf("DROP OWNED BY %s CASCADE; DROP ROLE %[1]s", role)) })
+	for _, table := range s.tables() {
+		s.dst(fmt.Sprintf("ALTER TABLE %s OWNER TO %s", table, role))
+	}
+	s.config.Target.DSN = with(t, s.targetDSN, func(u *url.URL) { u.User = url.User(role) })
+	return role
 }

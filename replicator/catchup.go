@@ -53,7 +53,7 @@ type CaughtUp struct {
 	Took        time.Duration
 	By          string   // who did it: this process, or the daemon that carries the stream
 	ForeignKeys int      // of the target, still to be built: its tables do not show one state of the source
-	Checks      []string // of the target, that failed or are put off as long as a daemon carries the stream, or the tables do not show one state
+	Checks      []string // of the target, that are put off as long as a daemon carries the stream, or the tables do not show one state
 }
 
 // CatchUp brings the target to everything that the source had committed before the call, copying first what is not
@@ -99,7 +99,8 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 			result.Position = mark
 		}
 	}
-	if err := r.unbuilt(ctx, dst, result); err != nil {
+	failed, err := r.constraintsLeft(ctx, dst, result)
+	if err != nil {
 		return nil, err
 	}
 	unset, err := r.notSet(ctx, dst, relations)
@@ -110,6 +111,7 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	if err != nil {
 		return nil, err
 	}
+	unset = append(unset, failed...)
 	if len(quarantined) > 0 {
 		return result, &listError{"tables in quarantine are not caught up", append(quarantined, unset...)}
 	}
@@ -119,18 +121,27 @@ func (r *Replicator) CatchUp(ctx context.Context) (*CaughtUp, error) {
 	return result, nil
 }
 
-// unbuilt notes which constraints the target lacks still.
-func (r *Replicator) unbuilt(ctx context.Context, dst *pg.Conn, result *CaughtUp) error {
+// constraintsLeft notes which constraints the target lacks still, and names what could not be built, with the remedies.
+func (r *Replicator) constraintsLeft(ctx context.Context, dst *pg.Conn, result *CaughtUp) (failed []string, err error) {
 	definitions, err := r.loader.Definitions(ctx, dst, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	result.ForeignKeys = len(definitions)
 	checks, err := r.loader.Checks(ctx, dst, 0)
-	for _, d := range checks {
-		result.Checks = append(result.Checks, d.PutOff())
+	if err != nil {
+		return nil, err
 	}
-	return err
+	for _, d := range checks {
+		if d.Failure == "" {
+			result.Checks = append(result.Checks, d.PutOff())
+		}
+	}
+	problems, err := r.unbuilt(ctx, dst)
+	for _, p := range problems {
+		failed = append(failed, p.Reason+"; "+p.Remedy)
+	}
+	return failed, err
 }
 
 // notSet names the sequences that are not set, with reason and remedy.

@@ -110,7 +110,7 @@ func (r *Replicator) validate(ctx context.Context, definitions []snapshot.Defini
 // failConstraint notes and says that a constraint can not be built.
 func (r *Replicator) failConstraint(ctx context.Context, dst *pg.Conn, d snapshot.Definition, cause error) error {
 	when := "at the next start"
-	if d.Kind != "foreign key" {
+	if d.Kind != snapshot.ForeignKey {
 		when = "by pgibex catchup"
 	}
 	r.log.Warn("a "+d.Kind+" of the target can not be built, or stays NOT VALID; it is tried again "+when, "error", cause)

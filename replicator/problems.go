@@ -112,16 +112,14 @@ func (r *Replicator) problems(ctx context.Context, src, dst *pg.Conn, relations 
 	for _, s := range status.Sequences {
 		status.Problems = append(status.Problems, Problem{SequenceNotSet, s.Sequence, s.Reason, s.Remedy})
 	}
-	for _, failure := range status.failedChecks {
-		status.Problems = append(status.Problems, Problem{CheckFailed, "", failure, ""})
+	unbuilt, err := r.unbuilt(ctx, dst)
+	for _, p := range unbuilt {
+		if p.Kind == ForeignKeyFailed {
+			status.ForeignKeys = append(status.ForeignKeys, p.Reason)
+		}
 	}
-	for _, failure := range status.ForeignKeys {
-		status.Problems = append(status.Problems, Problem{ForeignKeyFailed, "", failure, ""})
-	}
-	for _, d := range status.failedIndexes {
-		status.Problems = append(status.Problems, Problem{IndexFailed, d.TableSQL, d.Failure, "mend the cause, then: " + strings.Join(d.Statements, "; ")})
-	}
-	return nil
+	status.Problems = append(status.Problems, unbuilt...)
+	return err
 }
 
 // losses says what would be lost if the stream were removed now: tables that the target does not have whole, and changes that only the

@@ -13,7 +13,6 @@ import (
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
-	"github.com/pgibex/pgibex/snapshot"
 )
 
 // Status is what both databases say of a stream, whether or not a daemon runs.
@@ -34,9 +33,6 @@ type Status struct {
 	Warnings     []string      `json:"warnings,omitempty"`
 
 	Sequences []SequenceStatus `json:"sequences_not_set,omitempty"`
-
-	failedChecks  []string
-	failedIndexes []snapshot.Definition
 }
 
 // SequenceStatus is a sequence of the stream that is not set on the target.
@@ -104,22 +100,14 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if err := r.tableStatus(ctx, src, dst, stream, status); err != nil {
 		return nil, err
 	}
-	if status.ForeignKeys, err = r.loader.Failures(ctx, dst); err != nil {
-		return nil, err
-	}
-	if status.failedIndexes, err = r.loader.FailedIndexes(ctx, dst); err != nil {
-		return nil, err
-	}
 	checks, err := r.loader.Checks(ctx, dst, 0)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range checks {
-		if d.Failure != "" {
-			status.failedChecks = append(status.failedChecks, d.Failure)
-			continue
+		if d.Failure == "" {
+			status.Checks = append(status.Checks, d.PutOff())
 		}
-		status.Checks = append(status.Checks, d.PutOff())
 	}
 	relations, err := r.store.Relations(ctx, dst)
 	if err != nil {

@@ -28,9 +28,6 @@ var (
 // table or goes by search_path, the time, the user), and the target is asked at another moment, in another session and in another order.
 // Such a constraint is put off, and comes back when nothing is written any more. What only the target has stays: it is meant.
 
-// check is the kind of definition that is a CHECK.
-const check = "check"
-
 // checkOf is a CHECK of the target's table.
 type checkOf struct {
 	dropped

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,8 +14,19 @@ import (
 	"github.com/pgibex/pgibex/internal/pg"
 )
 
-//go:embed sql/definitions.sql
-var definitionsSQL string
+var (
+	//go:embed sql/definitions.sql
+	definitionsSQL string
+	//go:embed sql/grant.sql
+	grantSQL string
+)
+
+// The kinds of definitions.
+const (
+	Index      = "index"
+	ForeignKey = "foreign key"
+	Check      = "check"
+)
 
 // Definition is an index or constraint that was dropped for the copy, or a CHECK put off for longer.
 type Definition struct {
@@ -34,7 +46,7 @@ func (d Definition) Unique() bool { return d.Ordinal < 2 }
 // Dispensable says whether it is an index that could not be built for a reason of its own, and that the stream does without: what it
 // needs has gone from the target since it was dropped for the copy, say. Rows that break a constraint are no such reason.
 func (d Definition) Dispensable(err error) bool {
-	return d.Kind == "index" && !d.Unique() && pg.Rejected(err) && !strings.HasPrefix(pg.State(err), "23")
+	return d.Kind == Index && !d.Unique() && pg.Rejected(err) && !strings.HasPrefix(pg.State(err), "23")
 }
 
 // lockTimeout bounds how long we wait for a lock on a table of the target, in front of its readers.
@@ -91,9 +103,18 @@ func (l *Loader) Definitions(ctx context.Context, dst *pg.Conn, number int) ([]D
 	return l.read(ctx, dst, `CASE WHEN $1 = 0 THEN kind = 'foreign key' AND failure IS NULL ELSE kind NOT IN ('foreign key', 'check') AND number = $1 END ORDER BY ordinal, name`, number)
 }
 
-// FailedIndexes reads which indexes could not be built, and are still not there.
-func (l *Loader) FailedIndexes(ctx context.Context, dst *pg.Conn) ([]Definition, error) {
-	return l.read(ctx, dst, "failure IS NOT NULL AND kind = 'index' AND NOT "+indexThereSQL+" ORDER BY table_sql, name")
+// Failed reads which definitions could not be built, or do not hold. An index that another has built since is none of them.
+func (l *Loader) Failed(ctx context.Context, dst *pg.Conn) ([]Definition, error) {
+	return l.read(ctx, dst, "failure IS NOT NULL AND NOT (kind = 'index' AND "+indexThereSQL+") ORDER BY kind, table_sql, name")
+}
+
+// OwnerToGrant is the statement that gives our role what it lacks to alter the table of a definition; "" where it lacks nothing.
+func (l *Loader) OwnerToGrant(ctx context.Context, dst *pg.Conn, d Definition) (grant string, err error) {
+	err = dst.QueryRow(ctx, grantSQL, d.TableSQL).Scan(&grant)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return grant, err
 }
 
 // indexThereSQL says whether the table that a definition belongs to has an index of its name.
@@ -182,7 +203,7 @@ func (l *Loader) AddConstraint(ctx context.Context, dst *pg.Conn, d Definition, 
 // forgets its definition.
 func (l *Loader) ValidateConstraint(ctx context.Context, dst *pg.Conn, d Definition) error {
 	err := l.validate(ctx, dst, d, "")
-	if d.Kind == check && pg.Rejected(err) && pg.State(err) != pg.CheckViolation { // its function may need the path that it was written for
+	if d.Kind == Check && pg.Rejected(err) && pg.State(err) != pg.CheckViolation { // its function may need the path that it was written for
 		var session string
 		if dst.QueryRow(ctx, ownerSQL, d.TableSQL).Scan(&session) == nil {
 			err = l.validate(ctx, dst, d, session)
@@ -232,13 +253,4 @@ func (l *Loader) HasTable(ctx context.Context, dst *pg.Conn, d Definition) (ther
 // ForgetFailures lets foreign keys that did not hold be tried again.
 func (l *Loader) ForgetFailures(ctx context.Context, dst *pg.Conn) error {
 	return dst.Run(ctx, l.Store.SQL("UPDATE {{schema}}.definition SET failure = NULL WHERE kind = 'foreign key' AND failure IS NOT NULL"))
-}
-
-// Failures are the foreign keys that could not be validated, each with its reason.
-func (l *Loader) Failures(ctx context.Context, dst *pg.Conn) ([]string, error) {
-	rows, err := dst.Query(ctx, l.Store.SQL("SELECT failure FROM {{schema}}.definition WHERE kind = 'foreign key' AND failure IS NOT NULL ORDER BY table_sql, name"))
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

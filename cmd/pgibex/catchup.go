@@ -15,8 +15,8 @@ ends with code 0. Where a daemon carries the stream, waits until the daemon has 
 show one moment of the source together, it ends when each has what it is to have and none is half applied.
 
 Ends with code 1 where the target can not have everything: a table is in quarantine, was altered so that changes may be missing, or is
-included by the configuration and not replicated, or a sequence cannot be set. Once something on the target has drawn from a sequence it
-is not set back.`,
+included by the configuration and not replicated, a sequence cannot be set, or a constraint or index of the target could not be
+built or does not hold. Once something on the target has drawn from a sequence it is not set back.`,
 		Example: "  pgibex catchup && pgibex verify",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
