@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +31,8 @@ var ErrMissing = errors.New("the source has no capture of this stream")
 // Capture is one stream's capture on its source.
 type Capture struct {
 	script     script
-	generation int64 // what Take returned
+	generation int64        // what Take returned
+	counting   sync.RWMutex // what is held under a generation keeps Retake from counting on
 }
 
 // New returns the capture of a stream, installed or not.
@@ -114,13 +116,18 @@ func (c *Capture) Take(ctx context.Context, conn *pg.Conn) error {
 	return nil
 }
 
-// Retake counts once more, without anybody else having taken the stream: a copy of the source from before can be told by it.
-func (c *Capture) Retake(ctx context.Context, conn *pg.Conn) error {
-	err := conn.QueryRow(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1 WHERE generation = $1 RETURNING generation"), c.generation).Scan(&c.generation)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return ErrFenced
+// Retake counts once more, without anybody else having taken the stream: a copy of the source from before can be told by it. It does not
+// wait: done is false where something that is held goes by the present count.
+func (c *Capture) Retake(ctx context.Context, conn *pg.Conn) (done bool, err error) {
+	if !c.counting.TryLock() {
+		return false, nil
 	}
-	return err
+	defer c.counting.Unlock()
+	err = conn.QueryRow(ctx, c.script.sql("UPDATE {{schema}}.stream SET generation = generation + 1 WHERE generation = $1 RETURNING generation"), c.generation).Scan(&c.generation)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, ErrFenced
+	}
+	return err == nil, err
 }
 
 // Taken says how often the stream has been taken on the source.
@@ -134,6 +141,8 @@ func (c *Capture) Generation() int64 { return c.generation }
 
 // held runs a transaction that only the process which holds the stream may commit.
 func (c *Capture) held(ctx context.Context, conn *pg.Conn, work func(context.Context) error) error {
+	c.counting.RLock()
+	defer c.counting.RUnlock()
 	return conn.InTx(ctx, pg.Begin, func(ctx context.Context) error {
 		tag, err := conn.Exec(ctx, c.script.sql("SELECT 1 FROM {{schema}}.stream WHERE generation = $1 FOR SHARE"), c.generation)
 		if err != nil {

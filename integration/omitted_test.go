@@ -17,6 +17,9 @@ func TestWhatIsNotCarriedIsSaid(t *testing.T) {
 		s.command(typo, c).wants(t, 0, warned...)
 	}
 
+	s.src("SELECT lo_create(0) FROM generate_series(1, 1001)")
+	s.command("", "status").wants(t, 0, "more than 1000 large objects of the source are not replicated")
+
 	s.src("CREATE TABLE fresh (id int PRIMARY KEY)")
 	const why = "public.fresh is included by the configuration and not replicated"
 	s.command("", "install", "--dry-run").wants(t, 0, "public.fresh: is missing on the target")

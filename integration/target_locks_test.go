@@ -60,6 +60,10 @@ func TestTableLockedOnTheTargetWaitsAside(t *testing.T) {
 				strings.Contains(s.waiting("public."+l.name), pids[l.name])
 		})
 	}
+	const counted = "(SELECT source_generation FROM pgibex_it.stream)"
+	generation := one[int](s, s.targetDSN, "SELECT "+counted+"::int")
+	s.src("UPDATE free SET id = id WHERE id = 0")
+	s.eventually("the source is counted while tables are apart", 60*time.Second, s.holds(s.targetDSN, fmt.Sprintf("%s > %d", counted, generation)))
 	if status := s.status(); status.Consistent {
 		t.Error("the status says that the target shows one state of the source")
 	}

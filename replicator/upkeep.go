@@ -53,7 +53,7 @@ func (s *stream) maintain(ctx context.Context, view *capture.View) error {
 	if err := s.purge(ctx, view); err != nil {
 		return err
 	}
-	if s.upkeep.applied && time.Since(s.upkeep.counted) > countEvery && len(s.draining) == 0 {
+	if s.upkeep.applied && time.Since(s.upkeep.counted) > countEvery {
 		if err := s.recount(ctx); err != nil {
 			return err
 		}
@@ -86,9 +86,10 @@ func sequencePause(count int) time.Duration {
 const countEvery = 10 * time.Second
 
 // recount writes to both sides that the target has more of the source. A copy of the source from before, put back, may by then have given the
-// numbers of the transactions that it lacks to others, and nothing else would tell. Not while a drain holds the source: it would be refused.
+// numbers of the transactions that it lacks to others, and nothing else would tell. Tables that are apart do not keep it from that; where one
+// of them is about to change a segment it is for the next time.
 func (s *stream) recount(ctx context.Context) error {
-	if err := s.r.capture.Retake(ctx, s.src); err != nil {
+	if done, err := s.r.capture.Retake(ctx, s.src); err != nil || !done {
 		return err
 	}
 	s.upkeep.counted, s.upkeep.applied = time.Now(), false
