@@ -14,8 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"strconv"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
