@@ -212,6 +212,7 @@ func TestConstraintsThatDoNotHold(t *testing.T) {
 
 // plainTarget has the stream use, on the target, a role that is no superuser and owns the tables.
 func (s *stream) plainTarget(t *testing.T) (role string) {
+	t.Helper()
 	s.t.Helper()
 	database := one[string](s, s.targetDSN, "SELECT current_database()::text")
 	role = "plain_of_" + database
