@@ -213,7 +213,6 @@ func TestConstraintsThatDoNotHold(t *testing.T) {
 // plainTarget has the stream use, on the target, a role that is no superuser and owns the tables.
 func (s *stream) plainTarget(t *testing.T) (role string) {
 	t.Helper()
-	s.t.Helper()
 	database := one[string](s, s.targetDSN, "SELECT current_database()::text")
 	role = "plain_of_" + database
 	s.dst(fmt.Sprintf("CREATE ROLE %[1]s LOGIN; ALTER ROLE %[1]s SET session_replication_role = replica; GRANT CREATE ON DATABASE %[2]s TO %[1]s", role, database))
