@@ -27,5 +27,8 @@ func (c *Capture) Migrate(ctx context.Context, conn *pg.Conn) error {
 		}
 		return state.Migrate(ctx, conn, c.script.sql, migrations)
 	}
-	return nil // any other error will be met by whoever works with it
+	if pg.State(err) != "" {
+		return err
+	}
+	return nil // what is missing will be met by whoever works with it
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/hint"
@@ -12,10 +13,20 @@ import (
 	"github.com/pgibex/pgibex/snapshot"
 )
 
+// leaving is how long a daemon that was killed may seem to be there still: its session ends when the server notices.
+const leaving = 3 * time.Second
+
 // Uninstall removes everything of the stream from both sides. Unless it is forced to, it does not remove a stream that still has to bring
 // something to the target.
 func (r *Replicator) Uninstall(ctx context.Context, force bool) error {
 	lead, err := r.lead(ctx, false)
+	for deadline := time.Now().Add(leaving); errors.Is(err, errCarried) && time.Now().Before(deadline); lead, err = r.lead(ctx, false) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(leaving / 10):
+		}
+	}
 	if errors.Is(err, errCarried) {
 		return fmt.Errorf("a daemon carries stream %s; stop it first, then uninstall", r.config.Stream)
 	}
