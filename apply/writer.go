@@ -211,12 +211,11 @@ func (w *Writer) piece(ctx context.Context, t *Table, rows change.CopyFunc, reco
 		return err
 	}
 	if rows != nil {
-		if err := w.merge(ctx, t, rows, true, stats); err != nil {
-			return Blame(t, err)
+		err := w.merge(ctx, t, rows, true, stats)
+		if err == nil {
+			err = w.conn.Untouched(ctx)
 		}
-	}
-	if rows != nil {
-		if err := w.conn.Untouched(ctx); err != nil {
+		if err != nil {
 			return Blame(t, err)
 		}
 	}

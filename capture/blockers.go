@@ -20,6 +20,7 @@ type blocker struct {
 	user, application, gid, mode, state, query, virtual string
 	seconds                                             float64 // in its transaction; -1 where the role may not see it
 	vacuum                                              string  // of an autovacuum: ordinary, wraparound, unknown
+	table                                               uint32
 }
 
 // String says what is known: a role that is neither superuser nor the session's own sees no more than who it is.
@@ -99,7 +100,7 @@ func blockers(ctx context.Context, conn *pg.Conn, oids []uint32) ([]blocker, err
 	var by []blocker
 	for rows.Next() {
 		var b blocker
-		if err := rows.Scan(&b.pid, &b.user, &b.application, &b.gid, &b.seconds, &b.mode, &b.state, &b.query, &b.virtual, &b.vacuum); err != nil {
+		if err := rows.Scan(&b.pid, &b.user, &b.application, &b.gid, &b.seconds, &b.mode, &b.state, &b.query, &b.virtual, &b.vacuum, &b.table); err != nil {
 			return nil, err
 		}
 		by = append(by, b)

@@ -227,11 +227,12 @@ func (c *Capture) LockedBy(ctx context.Context, conn *pg.Conn, l *Log) ([]string
 	return inWords(slices.DeleteFunc(staying, blocker.lets), nil), err
 }
 
-// Barring says, in words, who keeps a table of the source from being read at this moment.
-func (c *Capture) Barring(ctx context.Context, conn *pg.Conn, t Table) (by []string, err error) {
-	found, err := blockers(ctx, conn, []uint32{t.OID})
+// Barring says, in words, who keeps tables of these OIDs from being read at this moment.
+func (c *Capture) Barring(ctx context.Context, conn *pg.Conn, oids []uint32) (map[uint32][]string, error) {
+	found, err := blockers(ctx, conn, oids)
+	by := map[uint32][]string{}
 	for _, b := range slices.DeleteFunc(found, blocker.lets) {
-		by = append(by, b.String())
+		by[b.table] = append(by[b.table], b.String())
 	}
 	return by, err
 }

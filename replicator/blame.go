@@ -21,7 +21,8 @@ func (s *stream) blame(ctx context.Context, err error) error {
 	busy, locked := errors.AsType[*capture.BusyError](err)
 	busyThere, lockedThere := errors.AsType[*apply.BusyError](err)
 	_, deferred := errors.AsType[*apply.DeferredError](err)
-	if ended, guilty := s.r.endings.blame(err); guilty {
+	ended, guilty := s.r.endings.blame(err)
+	if guilty {
 		tableErr, rejected = &apply.TableError{Table: ended.Table, Err: err}, true
 	}
 	if ctx.Err() != nil || !rejected && !locked && !lockedThere && !deferred {
@@ -46,11 +47,10 @@ func (s *stream) blame(ctx context.Context, err error) error {
 		return err
 	}
 	t, there := s.tables[tableErr.Table]
-	_, ended := errors.AsType[*apply.EndedError](err)
 	switch {
 	case !there:
 		return nil
-	case ended:
+	case guilty:
 		return s.setAside(ctx, t, endsSessions(t.name, err), true)
 	case s.writer.Soften(t.number, err):
 		s.r.log.Debug("batch failed; trying once more", "table", t.name.String(), "error", err)

@@ -14,11 +14,12 @@ import (
 //go:embed sql/firing.sql
 var firingSQL string
 
-// firing says, for each table of the target that has such, what code of other roles runs with our rights when rows are written to it.
-func firing(ctx context.Context, dst *pg.Conn, target *catalog.Catalog, names []catalog.Name) (texts []string, err error) {
+// firing says, for each table of the target that is carried and has such, what code of other roles runs with our rights when rows are
+// written to it.
+func firing(ctx context.Context, dst *pg.Conn, target *catalog.Catalog, carried func(catalog.Name) bool) (texts []string, err error) {
 	oids := []uint32{}
-	for _, name := range names {
-		if t := target.Tables[name]; t != nil {
+	for name, t := range target.Tables {
+		if carried(name) {
 			oids = append(oids, t.OID)
 		}
 	}

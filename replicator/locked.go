@@ -3,12 +3,14 @@ package replicator
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/pgibex/pgibex/apply"
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -265,26 +267,22 @@ func (r *Replicator) lockedBy(ctx context.Context, dst *pg.Conn, relations []sta
 }
 
 // barred says, at this moment, who on the source keeps tables that are behind the others from being read.
-func (r *Replicator) barred(ctx context.Context, src *pg.Conn, relations []state.Relation) (map[int]string, error) {
-	captured, err := r.capture.Tables(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	by := map[int]string{}
+func (r *Replicator) barred(ctx context.Context, src *pg.Conn, captured []capture.Table, relations []state.Relation) (map[int]string, error) {
+	oids := map[int]uint32{}
 	for _, relation := range relations {
 		t, there := capturedAs(captured, relation.Number)
-		if !there || relation.State == state.Quarantined || relation.State == state.Streaming && relation.Position.IsZero() {
-			continue
-		}
-		who, err := r.capture.Barring(ctx, src, t)
-		if err != nil {
-			return nil, err
-		}
-		if len(who) > 0 {
-			by[relation.Number] = "on the source: " + strings.Join(who, "; ")
+		if there && relation.State != state.Quarantined && (relation.State != state.Streaming || !relation.Position.IsZero()) {
+			oids[relation.Number] = t.OID
 		}
 	}
-	return by, nil
+	barring, err := r.capture.Barring(ctx, src, slices.Collect(maps.Values(oids)))
+	by := map[int]string{}
+	for number, oid := range oids {
+		if who := barring[oid]; len(who) > 0 {
+			by[number] = "on the source: " + strings.Join(who, "; ")
+		}
+	}
+	return by, err
 }
 
 // transactions identify holders.

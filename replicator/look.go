@@ -101,11 +101,7 @@ func (r *Replicator) lookAt(ctx context.Context, s *sides) (err error) {
 	if err != nil || len(problems) > 0 {
 		return refuse(problems, err)
 	}
-	var names []catalog.Name
-	for _, t := range selected {
-		names = append(names, t.Name)
-	}
-	warnings, err = firing(ctx, s.dst, s.target, names)
+	warnings, err = firing(ctx, s.dst, s.target, among(selected))
 	s.warnings = append(s.warnings, warnings...)
 	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"github.com/pgibex/pgibex/internal/catalog"
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
 	"github.com/pgibex/pgibex/internal/state"
@@ -89,11 +88,7 @@ func (r *Replicator) problems(ctx context.Context, src, dst *pg.Conn, relations 
 		}
 		status.Problems = append(status.Problems, Problem{kind, relation.Name.String(), why.Error(), hint.Of(why)})
 	}
-	var names []catalog.Name
-	for _, relation := range relations {
-		names = append(names, relation.Name)
-	}
-	warnings, err := firing(ctx, dst, now.target, names)
+	warnings, err := firing(ctx, dst, now.target, carriedBy(relations))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/pgibex/pgibex/capture"
 	"github.com/pgibex/pgibex/internal/change"
 	"github.com/pgibex/pgibex/internal/hint"
 	"github.com/pgibex/pgibex/internal/pg"
@@ -97,7 +98,7 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	if !stream.Position.IsZero() {
 		status.Position, status.PositionTime = stream.Position.Snapshot.String(), &stream.Position.Clock
 	}
-	if err := r.tableStatus(ctx, src, dst, stream, status); err != nil {
+	if err := r.tableStatus(ctx, src, dst, stream, captured, status); err != nil {
 		return nil, err
 	}
 	checks, err := r.loader.Checks(ctx, dst, 0)
@@ -116,7 +117,7 @@ func (r *Replicator) Status(ctx context.Context) (*Status, error) {
 	return status, r.problems(ctx, src, dst, relations, status)
 }
 
-func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream state.Stream, status *Status) error {
+func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream state.Stream, captured []capture.Table, status *Status) error {
 	relations, err := r.store.Relations(ctx, dst)
 	if err != nil {
 		return err
@@ -153,7 +154,7 @@ func (r *Replicator) tableStatus(ctx context.Context, src, dst *pg.Conn, stream 
 	if err != nil {
 		return err
 	}
-	barred, err := r.barred(ctx, src, relations)
+	barred, err := r.barred(ctx, src, captured, relations)
 	if err != nil {
 		return err
 	}

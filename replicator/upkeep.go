@@ -173,18 +173,15 @@ func (s *stream) lookForDrift(ctx context.Context) error {
 	if again != nil {
 		return again
 	}
-	if now.warnings, err = firing(ctx, s.dst, now.target, s.names()); err != nil {
+	if now.warnings, err = firing(ctx, s.dst, now.target, s.carries); err != nil {
 		return err
 	}
 	s.r.warn(now)
 	return s.lookForNew(ctx, now.source)
 }
 
-func (s *stream) names() (names []catalog.Name) {
-	for _, t := range s.all {
-		names = append(names, t.name)
-	}
-	return names
+func (s *stream) carries(name catalog.Name) bool {
+	return slices.ContainsFunc(s.all, func(known *table) bool { return known.name == name })
 }
 
 // relation is a table as this process has it. One that another goroutine has at the moment counts as one being copied: its key may be missing.
@@ -204,10 +201,7 @@ func (s *stream) relation(t *table) state.Relation {
 
 // lookForNew reports tables that have come and that the configuration includes, or begins anew to take them in, once each.
 func (s *stream) lookForNew(ctx context.Context, now *catalog.Catalog) error {
-	carried := func(name catalog.Name) bool {
-		return slices.ContainsFunc(s.all, func(known *table) bool { return known.name == name })
-	}
-	for _, name := range s.r.leftOut(now, carried) {
+	for _, name := range s.r.leftOut(now, s.carries) {
 		if s.r.reported[name] {
 			continue
 		}

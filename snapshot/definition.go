@@ -156,14 +156,16 @@ func (l *Loader) build(ctx context.Context, dst *pg.Conn, d Definition, hold fun
 		if err := hold(ctx, dst); err != nil {
 			return err
 		}
-		var there bool // another has built it by hand
-		err := dst.QueryRow(ctx, l.Store.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3 AND failure IS NOT NULL AND "+indexThereSQL+")"),
-			d.TableSQL, d.Kind, d.Name).Scan(&there)
-		if err != nil {
-			return err
-		}
-		if there {
-			return l.Forget(ctx, dst, d)
+		if d.Failure != "" { // it may have been built by hand since
+			var there bool
+			err := dst.QueryRow(ctx, l.Store.SQL("SELECT EXISTS (SELECT 1 FROM {{schema}}.definition WHERE table_sql = $1 AND kind = $2 AND name = $3 AND "+indexThereSQL+")"),
+				d.TableSQL, d.Kind, d.Name).Scan(&there)
+			if err != nil {
+				return err
+			}
+			if there {
+				return l.Forget(ctx, dst, d)
+			}
 		}
 		if err := dst.Run(ctx, strings.Join(d.Statements, ";\n")); err != nil {
 			return err

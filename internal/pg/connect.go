@@ -42,7 +42,7 @@ type Conn struct {
 	// Encoding is, on the source, that of the bytes in its SQL_ASCII; on the target, that of the rows which it is sent. Empty for UTF8.
 	Encoding string
 
-	role string // as the server has it set for who connects; mostly none
+	touchedSQL string // see Untouched
 }
 
 const connectTimeout = 10 * time.Second

@@ -111,9 +111,9 @@ func (c *Conn) laterSettings(role, platform string) string {
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func (c *Conn) prepareSession(ctx context.Context, server Server, role string) error {
-	var number, platform string
+	var number, platform, as string
 	var pid uint32
-	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num'), version(), pg_backend_pid(), current_setting('role')").Scan(&number, &platform, &pid, &c.role); err != nil {
+	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num'), version(), pg_backend_pid(), current_setting('role')").Scan(&number, &platform, &pid, &as); err != nil {
 		return err
 	}
 	if pid != c.PgConn().PID() {
@@ -123,7 +123,7 @@ func (c *Conn) prepareSession(ctx context.Context, server Server, role string) e
 	if err != nil {
 		return fmt.Errorf("server_version_num %q: %w", number, err)
 	}
-	c.Version = version
+	c.Version, c.touchedSQL = version, touchedSQL(as)
 	if err := c.agreeOnEncoding(ctx, server); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (e *TouchedError) Error() string {
 // Untouched makes sure that a session of the target has the settings that Connect has given it. A *TouchedError names those that it has not.
 func (c *Conn) Untouched(ctx context.Context) error {
 	var touched string
-	if err := c.QueryRow(ctx, touchedSQL(c.Encoding, c.role)).Scan(&touched); err != nil {
+	if err := c.QueryRow(ctx, c.touchedSQL).Scan(&touched); err != nil {
 		return err
 	}
 	if touched != "" {
@@ -28,13 +28,11 @@ func (c *Conn) Untouched(ctx context.Context) error {
 	return nil
 }
 
-// touchedSQL names the settings that are not as they were made, or found.
-func touchedSQL(encoding, role string) string {
+// touchedSQL names the settings of a session of the target that are not as they were made. role is what the server has set for who connects;
+// mostly none.
+func touchedSQL(role string) string {
 	expected := maps.Clone(settings)
 	maps.Copy(expected, map[string]string{"session_replication_role": "replica", "row_security": "off", "transaction_read_only": "off", "role": role})
-	if encoding != "" {
-		delete(expected, "client_encoding")
-	}
 	var values []string
 	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		values = append(values, fmt.Sprintf("(%s, %s)", Literal(name), Literal(expected[name])))
